@@ -22,17 +22,17 @@ from contextlib import suppress
 from enum import Enum, auto
 from functools import cache, partial
 from typing import Any, Final, Generic, TypeVar
-from uuid import UUID
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from audit import traces
 from audit.db.pool import give_back_connection
-from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable, raise_refusal
+from audit.errors import Busy, OutcomeUnknown, raise_refusal
 from audit.metrics.definitions import BATCH_SIZE
+from inventory.batches import Batch
+from inventory.breakers import Breakers
 from inventory.transactions import Patience
 
 logger = structlog.get_logger(__name__)
@@ -43,8 +43,6 @@ BATCH_LIMIT: Final = 64
 Apart = Callable[[R], Collection[Hashable]]
 """Returns names of a request. Two requests with a name in common are never in one batch: the later one waits for the
 next batch."""
-
-_ALONE_SECONDS: Final = 60.0
 
 
 class _State(Enum):
@@ -196,9 +194,19 @@ class GroupCommit(Generic[R]):
         self._waiting.extendleft(reversed(left))
         return batch
 
+    def _join(self, batch: list[_Entry[R]]) -> list[R]:
+        """Add waiting requests to a batch. Returns them."""
+        if self._apart is not None:
+            return []
+        with self._mutex:
+            joined = [self._waiting.popleft() for _ in range(min(self._limit - len(batch), len(self._waiting)))]
+            batch += joined
+        return [entry.request for entry in joined]
+
     def _decide(self, batch: list[_Entry[R]]) -> None:
         try:
-            outcomes = self._outcomes([entry.request for entry in batch], batch[-1].until)
+            requests = Batch((entry.request for entry in batch), partial(self._join, batch))
+            outcomes = self._outcomes(requests, batch[-1].until)
         except OutcomeUnknown as unknown:
             outcomes = [unknown] * len(batch)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document
@@ -318,30 +326,7 @@ async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: 
     return raise_refusal((await asyncio.get_running_loop().run_in_executor(threads, run))[0])
 
 
-class _Breakers:
-    """The clients that made a batch fail within the last minute. Safe to use from any thread."""
-
-    def __init__(self) -> None:
-        self._until: dict[UUID | None, float] = {}
-
-    def has(self, client_id: UUID | None) -> bool:
-        """Whether a client is decided alone for now."""
-        return bool(self._until) and self._until.get(client_id, 0.0) > time.monotonic()
-
-    def note(self, client_id: UUID | None, error: Exception) -> None:
-        """Note the client whose request raised an error, unless it is a refusal or the database is away."""
-        is_refusal = isinstance(error, DomainError) and not isinstance(error, Unstorable)
-        if is_refusal or isinstance(error, OperationalError | InterfaceError):
-            return
-        if not self.has(client_id):
-            logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
-        now = time.monotonic()
-        self._until = {id_: until for id_, until in self._until.items() if until > now} | {
-            client_id: now + _ALONE_SECONDS
-        }
-
-
-_breakers: Final = _Breakers()
+_breakers: Final = Breakers()
 
 
 class Submission(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Fixtures for the tests of all packages."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from audit.authentication import issue_token
 from audit.roles import Role
 from config.health import readiness
 from config.passwords import PasswordHasher
+from reservations.services.holds import turns
 from tests.contract.operations import require_documented
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
@@ -79,6 +81,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 def _fresh_memory() -> None:
     """Clear the caches before each test."""
     forget_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_contention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no wait for a lock for that of another process: on a busy machine, statements would depend on the time."""
+    monkeypatch.setattr(turns, "LONG_SECONDS", math.inf)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 class Step(IntEnum):
     """The kind of a statement, in the only allowed order."""
 
+    TURN = 0
     CLAIM = 1
     DOCUMENT = 2
     CART = 3
@@ -25,6 +26,7 @@ class Step(IntEnum):
 
 
 _STEPS: Final = (
+    (Step.TURN, re.compile(r"set_config.*pg_advisory_xact_lock")),
     (Step.CLAIM, re.compile(r"pg_try_advisory_xact_lock")),
     (
         Step.DOCUMENT,

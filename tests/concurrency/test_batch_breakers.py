@@ -14,6 +14,7 @@ from django.db import connection
 
 from audit.errors import Unstorable
 from inventory import combining
+from inventory.breakers import Breakers
 from inventory.errors import InsufficientStock
 from inventory.models import StockLevel
 from reservations import group_commit
@@ -33,7 +34,7 @@ POISON = Decimal("0E-100000")
 @pytest.fixture(autouse=True)
 def breakers(monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> Any:
     settings.GROUP_COMMIT = True
-    monkeypatch.setattr(combining, "_breakers", breakers := combining._Breakers())
+    monkeypatch.setattr(combining, "_breakers", breakers := Breakers())
     return breakers
 
 

@@ -54,7 +54,7 @@ def put_baskets(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
     batch as a whole.
     """
     decide = partial(with_cached_catalogue, put_all, requests, patience)
-    return counting.with_refusals_counted(decide, len(requests), patience)
+    return counting.with_refusals_counted(decide, requests, patience)
 
 
 def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:

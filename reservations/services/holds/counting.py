@@ -1,6 +1,6 @@
 """What the metrics say of holds: made, ended in which way, and refused (``audit.metrics``)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -76,8 +76,8 @@ def released_as(reason: str) -> str:
     return "cart_merged" if reason.startswith(f"{MERGED_INTO} ") else _COUNTED_AS.get(reason, "requested")
 
 
-def with_refusals_counted(decide: Callable[[], list[R]], number: int, patience: Patience = PATIENT) -> list[R]:
-    """Decide a number of requests to hold stock and count those that are refused.
+def with_refusals_counted(decide: Callable[[], list[R]], requests: Sized, patience: Patience = PATIENT) -> list[R]:
+    """Decide requests to hold stock, which may become more meanwhile, and count those that are refused.
 
     With a short ``patience``, neither Busy nor the failure of the whole batch is counted: those requests are decided
     once more, alone (``reservations.group_commit``). OutcomeUnknown is counted always: it is final.
@@ -86,7 +86,7 @@ def with_refusals_counted(decide: Callable[[], list[R]], number: int, patience: 
         outcomes = decide()
     except Exception as error:
         if patience.is_last or isinstance(error, OutcomeUnknown):
-            count_refused([error] * number, PATIENT)
+            count_refused([error] * len(requests), PATIENT)
         raise
     count_refused(outcomes, patience)
     return outcomes

@@ -33,7 +33,7 @@ from reservations.errors import (
 )
 from reservations.events import InventoryReservedEvent
 from reservations.services.availability import availability
-from reservations.services.holds import counting, documents, due, limits, sourcing
+from reservations.services.holds import counting, documents, due, limits, sourcing, turns
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.orders_held import HeldOrders, Order, Question
 from reservations.services.holds.recalling import CatalogueChanged, with_cached_catalogue
@@ -101,7 +101,7 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
     candidate levels of the batch, once, by id.
     """
     decide = partial(with_cached_catalogue, hold_all, requests, patience)
-    return counting.with_refusals_counted(decide, len(requests), patience)
+    return counting.with_refusals_counted(decide, requests, patience)
 
 
 def place_hold(request: HoldRequest) -> PlacedHold | StoredAnswer:
@@ -116,6 +116,7 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
     With ``may_recall`` the catalogue may come from the cache. Raises CatalogueChanged, with nothing written, if the
     cached catalogue turns out to be out of date.
     """
+    turns.await_turn(requests, requests[0].lines)
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     prepared, catalogue, is_recalled = prepare_all(open_requests, may_recall=may_recall)
@@ -128,7 +129,9 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
         orders = [plan.order for plan in plans.values() if plan.order and not plan.request.additional]
         allowances = limits.lock_allowances([plan.asked for plan in plans.values() if plan.asked], orders=orders)
         question = Question(orders) if orders else None
+        began = time.monotonic()
         levels = lock_sellable_levels(candidates) if is_recalled and candidates else lock_levels(candidates)
+        turns.note_wait(time.monotonic() - began)
         if levels is None:
             raise CatalogueChanged
         ledger = Ledger(levels)

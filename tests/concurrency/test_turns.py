@@ -1,0 +1,96 @@
+"""Batches of several processes that sell one product: each waits for its turn, and takes what arrives meanwhile."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+from inventory.batches import Batch
+from inventory.combining import GroupCommit
+from inventory.models import StockLevel
+from reservations.services.holds import placing, turns
+from reservations.services.holds.placing import HoldRequest, PlacedHold
+from tests.concurrency.statements import Step, checked, step_of
+from tests.concurrency.threads import Crew, await_true, await_waiting, stranger
+from tests.factories import counters, hold_request, make_level
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture
+def _contended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks were waited for a moment ago."""
+    monkeypatch.setattr(turns._Contention, "until", math.inf)
+
+
+class Node:
+    """A combiner, and the sizes of its batches."""
+
+    def __init__(self, limit: int = 64) -> None:
+        self.sizes: list[int] = []
+        self.combined: GroupCommit[HoldRequest] = GroupCommit(self._place, leaders=1, limit=limit)
+
+    def _place(self, requests: Sequence[HoldRequest], *patience: Any) -> list[Any]:
+        outcomes = placing.place_holds(requests, *patience)
+        self.sizes.append(len(requests))
+        return outcomes
+
+    def buy(self, level: StockLevel, units: int = 1) -> Any:
+        return self.combined.submit(hold_request((level, units)))
+
+    def outcomes(self, level: StockLevel, *units: int, kept_seconds: float = 0) -> list[Any]:
+        """The outcomes of a request that waits for its turn, and of others that come while it waits."""
+        with stranger() as other:
+            other.execute("SELECT pg_advisory_xact_lock(%s)", [turns.turn_at(level.product_id)])
+            leader = Crew(partial(self.buy, level))
+            await_waiting()
+            others = Crew(*(partial(self.buy, level, each) for each in units))
+            await_true(lambda: len(self.combined._waiting) == len(units), "the others to come")
+            other.execute("SELECT pg_sleep(%s)", [kept_seconds])
+            other.rollback()
+        return [*leader.join(), *others.join()]
+
+
+@pytest.mark.usefixtures("_contended")
+def test_a_batch_that_waited_for_its_turn_has_all_that_came_meanwhile_each_decided_by_itself() -> None:
+    level = make_level(10)
+    node = Node()
+    outcomes = node.outcomes(level, 1, 20, 3)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InsufficientStock"] + ["PlacedHold"] * 3
+    assert node.sizes == [4]
+    assert counters(level) == (10, 5)
+
+
+@pytest.mark.usefixtures("_contended")
+def test_a_batch_grows_no_larger_than_its_limit() -> None:
+    level = make_level(10)
+    node = Node(limit=3)
+    assert {type(outcome) for outcome in node.outcomes(level, 1, 1, 1, 1)} == {PlacedHold}
+    assert node.sizes == [3, 2]
+
+
+@pytest.mark.usefixtures("_contended")
+def test_a_batch_that_never_gets_its_turn_is_decided_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.05)
+    level = make_level(10)
+    node = Node()
+    assert {type(outcome) for outcome in node.outcomes(level, 1, 1, kept_seconds=0.3)} == {PlacedHold}
+    assert counters(level) == (10, 3)
+
+
+def test_only_a_batch_of_a_process_that_waited_for_locks_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REMEMBERED_SECONDS", 60.0)
+    monkeypatch.setattr(turns._Contention, "until", 0.0)
+    level = make_level(10)
+    assert Step.TURN not in steps(level)
+    monkeypatch.setattr(turns, "LONG_SECONDS", 0.0)
+    steps(level)
+    assert steps(level) == [Step.TURN, Step.LEVELS, Step.WRITE]
+
+
+def steps(level: StockLevel) -> list[Step]:
+    """The steps of a batch's transaction."""
+    _, (transaction,) = checked(lambda: placing.place_holds(Batch([hold_request((level, 1))], list)))
+    return [step for step in map(step_of, transaction) if step is not None]
