@@ -78,6 +78,11 @@ def clean_code(text: str) -> str:
     return _cleaned(text, _REFUSED)
 
 
+def is_clean(text: str) -> bool:
+    """Whether a text is one of printable ASCII characters without blanks at its ends, which cleaning doesn't change."""
+    return text.isascii() and text.isprintable() and text[:1] != " " and text[-1:] != " "
+
+
 def clean_line(text: str) -> str:
     """Normalise a name, or another line of words: as a code, and without the selectors that make a sign a picture."""
     return _cleaned(text, _REFUSED, dropped=_SELECTORS)

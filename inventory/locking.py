@@ -7,14 +7,14 @@ in one statement.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
 from django.db import connection
 
-from audit.db import columns
+from audit.db import columns, times
 from audit.metrics.definitions import LOCK_WAIT
 from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
@@ -23,26 +23,39 @@ _LOCK: Final = f"""
 WITH locked AS MATERIALIZED (
     SELECT {_COLUMNS} FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
-SELECT clock_timestamp(), * FROM locked
+SELECT clock_timestamp()::text, * FROM locked
 """  # noqa: S608 - constants only
 _LOCK_AND_LOOK: Final = f"""
 WITH locked AS MATERIALIZED (
     SELECT {_COLUMNS}, product_id, warehouse_id
-    FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+    FROM inventory_stocklevel WHERE id = ANY({{ids}}) ORDER BY id FOR NO KEY UPDATE
 )
-SELECT clock_timestamp(), {", ".join(f"locked.{name}" for name in _COLUMNS.split(", "))},
+SELECT clock_timestamp()::text, {", ".join(f"locked.{name}" for name in _COLUMNS.split(", "))},
     {WAREHOUSE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}{{facts}}
 FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehouse_id
 JOIN inventory_product product ON product.id = locked.product_id
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 """  # noqa: S608 - constants only
-_LOCK_SELLABLE: Final = _LOCK_AND_LOOK.format(facts="")
-_LOCK_WITH_FACTS: Final = _LOCK_AND_LOOK.format(
-    facts=f""", product.id, product.parent_id, warehouse.code, ARRAY(
-        SELECT CASE WHEN {STORE_MAY_SELL} THEN '+' ELSE '-' END || store.code FROM inventory_storewarehouse source
-        JOIN inventory_store store ON store.id = source.store_id WHERE source.warehouse_id = locked.warehouse_id
-    )"""  # noqa: S608 - constants only
-)
+_NAMES: Final = ", product.id, product.parent_id, warehouse.code"
+_STORES: Final = f"""ARRAY(
+    SELECT CASE WHEN {STORE_MAY_SELL} THEN '+' ELSE '-' END || store.code FROM inventory_storewarehouse source
+    JOIN inventory_store store ON store.id = source.store_id WHERE source.warehouse_id = locked.warehouse_id
+)"""  # noqa: S608 - constants only
+_FACTS: Final = f"{_NAMES}, {_STORES}"
+_LOCK_SELLABLE: Final = _LOCK_AND_LOOK.format(ids="%s", facts="")
+_LOCK_WITH_FACTS: Final = _LOCK_AND_LOOK.format(ids="%s", facts=_FACTS)
+_IDS_BY_NAME: Final = """ARRAY(
+    SELECT level.id FROM unnest(%s::uuid[], %s::text[]) AS named (product_id, code)
+    JOIN inventory_warehouse warehouse ON warehouse.code = named.code
+    JOIN inventory_stocklevel level ON level.product_id = named.product_id AND level.warehouse_id = warehouse.id
+)"""
+_LOCK_NAMED: Final = {
+    # with facts
+    is_with: _LOCK_AND_LOOK.format(
+        ids=_IDS_BY_NAME, facts=f"{_NAMES}, {_STORES if is_with else 'NULL'}, warehouse.id, warehouse.is_active"
+    )
+    for is_with in (False, True)
+}
 
 
 def _passing_over(lock: str) -> str:
@@ -79,11 +92,23 @@ class LevelFacts(msgspec.Struct, frozen=True, gc=False):
     stores: list[str]
 
 
+class LevelChange(msgspec.Struct, gc=False):
+    """What a transaction does to a level: units added to its counters, how often its version rises, whether
+    anything moved, and the public ids of the events that say why."""
+
+    on_hand: int = 0
+    reserved: int = 0
+    bumps: int = 0
+    moved: bool = False
+    causes: list[str] = msgspec.field(default_factory=list)
+
+
 class Counters(msgspec.Struct, gc=False):
     """The counters of one locked level, in units. Mutable: a batch decides one request after the other on them.
 
     The fields behind ``version`` are the settings that define when the level is low (``planning.Settings``), and the
-    facts for the level's event; None if ``LEVEL_EVENTS`` is off.
+    facts for the level's event; None if ``LEVEL_EVENTS`` is off. ``change`` is what the transaction's ``Ledger`` has
+    done to the level so far; it stands here so that no level is looked up twice.
     """
 
     on_hand: int
@@ -94,6 +119,16 @@ class Counters(msgspec.Struct, gc=False):
     reorder_quantity: int | None = None
     max_stock_level: int | None = None
     facts: LevelFacts | None = None
+    change: LevelChange | None = None
+
+
+class NamedLevel(NamedTuple):
+    """A level that was locked by its product and its warehouse. ``is_open`` is whether the warehouse is active."""
+
+    level_id: UUID
+    parent_id: UUID | None
+    warehouse_id: UUID
+    is_open: bool
 
 
 class _Sellable(Mapping[UUID, int]):
@@ -184,7 +219,7 @@ def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:
     """Lock stock levels FOR NO KEY UPDATE in order of their ids, and read them and the clock.
 
-    ``clock_timestamp()`` is read for each row as its lock is acquired, outside the locking subquery: the newest value
+    ``clock_timestamp()`` is read for each row as its lock is acquired, outside the locking subquery: the last value
     was read when every lock was held. ``statement_timestamp()`` would be the time before any wait (rule 4). Unknown
     ids are left out; without ``wait``, levels locked by another transaction are left out as well. Requires an open
     transaction; nothing else may be locked after it.
@@ -192,17 +227,34 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
     with LOCK_WAIT.time(), connection.cursor() as cursor:
         cursor.execute(_LOCKS[settings.LEVEL_EVENTS, wait], [columns.uuids(level_ids)])
         rows = cursor.fetchall()
-    if not rows:
-        return LockedLevels(now=read_clock(), by_id={})
     return _locked(rows)
 
 
+def lock_named_levels(
+    names: Iterable[tuple[UUID, str]],
+) -> tuple[dict[tuple[int, str], NamedLevel], LockedLevels]:
+    """Lock the levels of these products in the warehouses with these codes, as ``lock_levels`` does.
+
+    Returns those that exist, by the number of the product's id and the warehouse's code: ``uuid.UUID`` computes its
+    hash in Python.
+    """
+    product_ids, codes = zip(*names, strict=True)
+    with LOCK_WAIT.time(), connection.cursor() as cursor:
+        cursor.execute(_LOCK_NAMED[settings.LEVEL_EVENTS], [columns.uuids(product_ids), columns.texts(codes)])
+        rows = cursor.fetchall()
+    named = {(row[10].int, row[12]): NamedLevel(row[1], row[11], row[14], row[15]) for row in rows}
+    return named, _locked(rows)
+
+
 def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
+    """The locked levels. The clock of the last row was read last, and only that one is made a time."""
+    if not rows:
+        return LockedLevels(now=read_clock(), by_id={})
     by_id = {row[1]: Counters(*row[2:9]) for row in rows}
-    if len(rows[0]) > 10:
-        for row in rows:
-            by_id[row[1]].facts = LevelFacts(*row[9:])
-    return LockedLevels(now=max(row[0] for row in rows), by_id=by_id)
+    if len(rows[0]) > 10 and settings.LEVEL_EVENTS:
+        for counters, row in zip(by_id.values(), rows, strict=True):
+            counters.facts = LevelFacts(*row[9:14])
+    return LockedLevels(now=times.read_text(rows[-1][0]), by_id=by_id)
 
 
 def lock_levels_from(ids: str, parameters: Sequence[Any], *, wait: bool = True) -> LockedIds:

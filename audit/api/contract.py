@@ -57,7 +57,7 @@ UNREADABLE: Final = Unreadable()
 
 def is_read(value: Any, *names: str) -> bool:
     """Whether a struct, and these fields of it, have no mistake of their own."""
-    return isinstance(value, msgspec.Struct) and not any(isinstance(getattr(value, name), Unreadable) for name in names)
+    return isinstance(value, msgspec.Struct) and UNREADABLE not in [getattr(value, name) for name in names]
 
 
 def readable(items: Any) -> list[Any]:

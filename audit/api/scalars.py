@@ -1,6 +1,7 @@
 """Fields of bodies and queries that are checked further than msgspec does by itself: decimals and times."""
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import Any
 
 
@@ -26,15 +27,20 @@ class Scalar(ABC):
         """Its JSON schema."""
 
 
-def decode_scalar(kind: type[Any], value: Any) -> Any:
+def decode_scalar(kind: Any, value: Any) -> Any:
     """The ``dec_hook`` of the decoders of bodies and queries."""
+    return _scalar(kind).decode(value)
+
+
+@cache
+def _scalar(kind: Any) -> type[Scalar]:
+    """The type, if it is such a type. Kept: an abstract base class is asked each time."""
     if not issubclass(kind, Scalar):
         raise NotImplementedError(kind)
-    return kind.decode(value)
+    found: type[Scalar] = kind
+    return found
 
 
-def scalar_schema(kind: type[Any]) -> dict[str, Any]:
+def scalar_schema(kind: Any) -> dict[str, Any]:
     """The ``schema_hook`` of the OpenAPI document."""
-    if not issubclass(kind, Scalar):
-        raise NotImplementedError(kind)
-    return kind.schema()
+    return _scalar(kind).schema()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from audit.api.expectations import shown, sized
 from audit.api.scalars import Scalar
-from audit.texts import REFUSED, RefusedCharacter, clean_code, clean_line, clean_note, named
+from audit.texts import REFUSED, RefusedCharacter, clean_code, clean_line, clean_note, is_clean, named
 
 _CLEANED: Final = "Blanks at the ends are removed; control and invisible characters are refused."
 _UNPRINTABLE: Final = re.compile(rf"[{REFUSED}]|(?! )\s")
@@ -28,6 +28,8 @@ class CleanText(Scalar):
 
     @classmethod
     def decode(cls, value: Any) -> str:
+        if type(value) is str and cls.least <= len(value) <= cls.most and is_clean(value):
+            return value  # As nearly all texts are.
         try:
             text = cls.clean(_bounded(value, cls.least, cls.most))
         except RefusedCharacter as error:

@@ -83,7 +83,13 @@ def _array(kind: type[_Array], elements: list[bytes]) -> bytes:
 
 def uuids(values: Iterable[UUID | None]) -> UuidArray:
     """A column of UUIDs."""
-    return UuidArray(_array(UuidArray, [_NULL if v is None else _UUID_LENGTH + v.bytes for v in values]))
+    elements: list[bytes] = []
+    last, element = None, _NULL
+    for value in values:
+        if value is not last:  # Many columns have the same one in each row, such as a client's id.
+            last, element = value, _NULL if value is None else _UUID_LENGTH + value.int.to_bytes(16)
+        elements.append(element)
+    return UuidArray(_array(UuidArray, elements))
 
 
 def raw_uuids(values: Iterable[bytes]) -> UuidArray:
@@ -96,6 +102,8 @@ def texts(values: Iterable[str | None]) -> TextArray:
     given = list(values)
     # Most columns have few different texts, such as an actor's name in each row.
     elements = {v: _NULL if v is None else _bytes(v.encode()) for v in set(given)}
+    if len(elements) == 1:
+        return TextArray(_array(TextArray, [*elements.values()] * len(given)))
     return TextArray(_array(TextArray, [elements[v] for v in given]))
 
 

@@ -24,6 +24,11 @@ def readable(column: str) -> str:
     return f"CASE WHEN {column} < {first} THEN {first} WHEN {column} > {last} THEN {last} ELSE {column} END"
 
 
+def read_text(text: str) -> datetime:
+    """The time in a text that PostgreSQL made of a ``timestamptz``, as this service's connections have it, in UTC."""
+    return datetime.fromisoformat(text)
+
+
 def register() -> None:
     """Replace Django's reading of times. Call it before the first statement."""
     read = BaseTzLoader.load

@@ -35,6 +35,12 @@ class TestColumns(TestCase):
     def test_texts_come_back(self, values: list[str | None]) -> None:
         assert read_back(columns.texts(values), "text") == values
 
+    @given(st.none() | st.uuids(), st.none() | TEXT, st.integers(1, 4))
+    @settings(max_examples=20)
+    def test_the_same_value_in_each_row_comes_back(self, identifier: UUID | None, text: str | None, rows: int) -> None:
+        assert read_back(columns.uuids([identifier] * rows), "uuid") == [identifier] * rows
+        assert read_back(columns.texts([text] * rows), "text") == [text] * rows
+
     @given(st.lists(st.integers(-(2**31), 2**31 - 1)))
     @settings(max_examples=40)
     def test_integers_come_back(self, values: list[int]) -> None:

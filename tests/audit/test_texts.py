@@ -14,6 +14,7 @@ from audit.texts import (
     clean_code,
     clean_line,
     clean_note,
+    is_clean,
     named,
     without_refused,
 )
@@ -129,3 +130,9 @@ def test_what_is_clean_can_be_stored_and_printed(text: str) -> None:
 def test_only_the_ends_of_a_visible_text_are_taken_off(text: str) -> None:
     visible = re.sub(f"[{REFUSED}]", "", text)
     assert clean_code(f"\u00a0 {visible}\r\n") == unicodedata.normalize("NFC", visible)
+
+
+@given(st.text(st.characters(max_codepoint=0x2FF)) | st.text(" a-\t\x7f\xa0"))
+def test_a_text_that_needs_no_cleaning_stays_as_it_is(text: str) -> None:
+    if is_clean(text):
+        assert clean_code(text) == clean_line(text) == clean_note(text) == text

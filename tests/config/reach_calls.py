@@ -240,6 +240,8 @@ PARTS: Final[dict[str, str]] = {
     "repair_events.events_of": "reconciliation.reconcile",
     "adjustments.adjust": "adjustments.apply_adjustments",
     "adjustments.adjust_claimed": "adjustments.apply_adjustments",
+    "adjusted_levels.lock_at_once": "adjustments.apply_adjustments",
+    "adjusted_levels.resolve": "adjustments.apply_adjustments",
     "documents.draw_document": "adjustments.apply_adjustments",
     "documents.write_document": "adjustments.apply_adjustments",
     "documents.lock_document": "reversing.reverse_document",

@@ -1,12 +1,16 @@
 """Adjustments of on hand."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from audit import hidden
@@ -15,7 +19,9 @@ from audit.errors import DomainError, Invalid, VersionConflict
 from audit.hidden import rows_for
 from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
-from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, _resolve, apply_adjustments
+from inventory.services.stock import adjusted_levels
+from inventory.services.stock.adjusted_levels import lock_at_once, resolve
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from tests.conftest import Api
 from tests.factories import (
     ACTOR,
@@ -289,7 +295,7 @@ def test_lines_find_the_levels_that_querysets_find_and_the_same_lines_are_unknow
         actor = limited[turn % len(limited)]
         expected = places_by_querysets(actor, asked)
         try:
-            places = _resolve(AdjustRequest(actor=actor, adjustments=asked))
+            places = resolve(actor, asked)
         except DomainError as error:
             places = []
             wrong = {int(fault.pointer.split("/")[2]) for fault in error.faults}
@@ -298,3 +304,91 @@ def test_lines_find_the_levels_that_querysets_find_and_the_same_lines_are_unknow
             assert dict(enumerate(map(tuple, places))) == expected
         known += len(places)
     assert known > 20
+
+
+def outcome_of(find: Callable[[], Any]) -> Any:
+    try:
+        return find()
+    except DomainError as error:
+        return type(error), [(fault.pointer, fault.code, fault.detail) for fault in error.faults]
+
+
+def test_levels_that_are_locked_at_once_are_those_that_are_found_first() -> None:
+    make_warehouse("wh-002")
+    closed = make_warehouse("wh-003")
+    parents = [make_product() for _ in range(3)]
+    variants = [make_variant(parent) for parent in parents]
+    for product in (parents[0], *variants[1:]):
+        for warehouse in ("wh-001", "wh-002", "wh-003"):
+            receive(product, 3, warehouse)
+    Warehouse.objects.filter(pk=closed.pk).update(is_active=False)
+    random, ids = Random(15), [*(product.pk for product in [*parents, *variants]), hidden.PRODUCT_ID, uuid7()]
+    actors = [ACTOR, msgspec.structs.replace(ACTOR, client_id=hidden.CLIENT_ID)]
+    agreed = Counter[type]()
+    for turn in range(150):
+        product = random.choice(variants)
+        asked = tuple(
+            Adjustment(
+                random.choice([product.pk, product.parent_id, product.parent_id, *ids]),
+                random.choice([None, product.pk, product.pk, random.choice(ids)]),
+                random.choice(["wh-001", "wh-002", "wh-003"] if turn % 3 else ["wh-001", "wh-009", hidden.CODE]),
+                1,
+                random.choice(["ADJUSTMENT", "SHIPMENT", "RECEIPT", "RETURN"]),
+                "test",
+            )
+            for _ in range(random.choice([1, 1, 2]))
+        )
+        actor = actors[turn % 2]
+        expected = outcome_of(partial(resolve, actor, asked))
+        found = outcome_of(partial(lock_at_once, actor, asked))
+        if isinstance(expected, list):
+            places, levels = found
+            assert places == expected
+            assert {place.level_id for place in places if place.level_id} <= levels.by_id.keys()
+        else:
+            assert found == expected
+        agreed[type(expected)] += 1
+    assert min(agreed.values()) > 20
+    assert len(agreed) == 2
+
+
+@pytest.mark.parametrize(
+    ("actor", "fields"),
+    [
+        (msgspec.structs.replace(ACTOR, source="admin"), {}),
+        (msgspec.structs.replace(ACTOR, store_codes=("main",)), {}),
+        (msgspec.structs.replace(ACTOR, warehouse_codes=("wh-001",)), {}),
+        (ACTOR, {"force": True}),
+        (ACTOR, {"order_id": "o-1"}),
+    ],
+)
+def test_levels_are_not_locked_before_what_must_be_locked_or_read_first(actor: Actor, fields: dict[str, Any]) -> None:
+    level = make_level(10)
+    with CaptureQueriesContext(connection) as queries:
+        assert lock_at_once(actor, [line(level, 1, **fields)]) is None
+    assert not queries
+
+
+def test_an_adjustment_of_known_levels_finds_and_locks_them_with_one_statement() -> None:
+    levels = [make_level(10) for _ in range(3)]
+    adjust(*(line(level, 1) for level in levels))
+    with CaptureQueriesContext(connection) as queries:
+        adjust(*(line(level, 1) for level in levels))
+    selects = [query["sql"] for query in queries if "inventory_stocklevel" in query["sql"]]
+    assert [("FOR NO KEY UPDATE" in sql, "INSERT INTO" in sql) for sql in selects] == [(True, False), (False, True)]
+
+
+def test_a_level_that_was_made_meanwhile_is_locked_by_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = make_level(10)
+    before = adjusted_levels.lock_named_levels
+    seen: list[int] = []
+
+    def late(names: Any) -> Any:
+        seen.append(len(seen))
+        named, levels = before(names)
+        return (named, levels) if len(seen) > 1 else ({}, msgspec.structs.replace(levels, by_id={}))
+
+    monkeypatch.setattr(adjusted_levels, "lock_named_levels", late)
+    adjust(line(level, 1))
+    assert counters(level) == (11, 0)
+    assert len(seen) == 2

@@ -9,12 +9,12 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from audit.models import OutboxEvent
-from inventory.locking import lock_levels
+from inventory.locking import LevelChange, lock_levels
 from inventory.models import Product, StockLevel, Store, Warehouse
 from inventory.services.stock import import_places, imports
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.stock.import_files import COLUMNS, read_file
-from inventory.services.stock.level_events import MOST_CAUSES, LevelChange, changed_event
+from inventory.services.stock.level_events import MOST_CAUSES, changed_event
 from inventory.services.stock.level_settings import set_level
 from reservations.services.bookkeeping.reconciliation import Repair, reconcile
 from reservations.services.holds.expiry import expire_due_holds
@@ -256,7 +256,7 @@ def test_an_event_names_at_most_so_many_causes() -> None:
     counters = lock_levels([level.pk]).by_id[level.pk]
     assert counters.facts
     ids = [f"ev-{number}" for number in range(MOST_CAUSES + 1)]
-    row = changed_event(level.pk, counters.facts, counters, LevelChange(bumps=1), ids)
+    row = changed_event(level.pk, counters.facts, counters, LevelChange(bumps=1, causes=ids))
     assert row.event.cause == ids[:MOST_CAUSES]  # type: ignore[attr-defined]
 
 

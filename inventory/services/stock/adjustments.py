@@ -1,21 +1,17 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
-from audit.db import columns
 from audit.db.statements import MOST_ROWS, one_statement
-from audit.errors import DomainError, Fault, VersionConflict, raise_together
-from audit.hidden import LEVEL_ID, PRODUCT_ID, is_canary, rows_for
+from audit.errors import Fault, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import actions
@@ -23,13 +19,11 @@ from inventory.errors import (
     InsufficientStock,
     QuantityLimit,
     Shortage,
-    UnknownProduct,
-    UnknownWarehouse,
-    WarehouseInactive,
 )
-from inventory.holds_port import AffectedHold, ShortageCause, holds
+from inventory.holds_port import AffectedHold, Breaking, ShortageCause, holds
 from inventory.locking import Counters, LockedLevels, lock_levels
-from inventory.models import QUANTITY_LIMIT, Warehouse
+from inventory.models import QUANTITY_LIMIT
+from inventory.services.stock.adjusted_levels import lock_at_once, resolve
 from inventory.services.stock.adjustment_lines import (
     AdjustedLevel,
     Adjustment,
@@ -55,19 +49,6 @@ __all__ = [
     "apply_adjustments",
     "write_placed",
 ]
-
-_LEVELS: Final = """
-SELECT product.id IS NOT NULL, product.parent_id, level.id
-FROM unnest(%s::uuid[], %s::uuid[]) WITH ORDINALITY AS line (product_id, warehouse_id, n)
-LEFT JOIN inventory_product product ON product.id = line.product_id AND product.id IS DISTINCT FROM %s::uuid
-LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = line.warehouse_id
-    AND level.id IS DISTINCT FROM %s::uuid
-ORDER BY line.n
-"""
-"""The product and the level of each line, in their order; without a product and a level."""
-
-TAKEN_IN: Final = frozenset({"RECEIPT", "RETURN"})
-"""The types that bring units in from outside, which a closed warehouse refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +106,13 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
 
 def adjust_claimed(request: AdjustRequest) -> Adjusted:
     """``adjust`` after its claim."""
-    places = _resolve(request)
-    missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
-    if missing:
-        raise MissingLevels(missing)
-    if not request.freeze_override:
-        booked = zip(request.adjustments, places, strict=True)
-        require_unfrozen(request.actor, [(line.type, place.level_id) for line, place in booked])
-    require_returnable(request.actor, _returned(request.adjustments, places))
-    document = draw_document(request.actor, request.adjustments, request.reverses)
-    changes, forced = _changes(request.adjustments, places)
-    breaking = None
-    if forced:
-        breaking = holds().lock_and_choose(request.actor, ShortageCause("ADJUSTMENT", request.id), changes, forced)
-    levels = breaking.levels if breaking else lock_levels(changes)
+    if at_once := lock_at_once(request.actor, request.adjustments):
+        places, levels = at_once
+        _require_levels(request.adjustments, places)
+        document = breaking = None
+    else:
+        places, document = _prepare(request)
+        levels, breaking = _lock(request, places)
     ledger = Ledger(levels)
     _check_versions(request.adjustments, places, levels)
     if breaking:
@@ -158,6 +132,34 @@ def adjust_claimed(request: AdjustRequest) -> Adjusted:
         adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken, number)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
+
+
+def _prepare(request: AdjustRequest) -> tuple[list[AdjustedLevel], NewDocument | None]:
+    """The levels of the lines, checked as far as that comes before their locks, and the document of what is posted by
+    hand. Locks the orders of returns."""
+    places = resolve(request.actor, request.adjustments)
+    _require_levels(request.adjustments, places)
+    if not request.freeze_override:
+        booked = zip(request.adjustments, places, strict=True)
+        require_unfrozen(request.actor, [(line.type, place.level_id) for line, place in booked])
+    require_returnable(request.actor, _returned(request.adjustments, places))
+    return places, draw_document(request.actor, request.adjustments, request.reverses)
+
+
+def _lock(request: AdjustRequest, places: Sequence[AdjustedLevel]) -> tuple[LockedLevels, Breaking | None]:
+    """Lock the levels, and before them the holds that give way to forced lines."""
+    changes, forced = _changes(request.adjustments, places)
+    if not forced:
+        return lock_levels(changes), None
+    breaking = holds().lock_and_choose(request.actor, ShortageCause("ADJUSTMENT", request.id), changes, forced)
+    return breaking.levels, breaking
+
+
+def _require_levels(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> None:
+    """Raise MissingLevels for the levels that additions need."""
+    lines = zip(places, adjustments, strict=True)
+    if missing := {place[:2] for place, line in lines if place.level_id is None and line.change > 0}:
+        raise MissingLevels(missing)
 
 
 def _write_all_but_last(
@@ -221,67 +223,13 @@ def _changes(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel])
     return changes, forced
 
 
-def _needs_level(place: AdjustedLevel, line: Adjustment) -> bool:
-    return place.level_id is None and line.change > 0
-
-
-def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
-    """The levels of the lines; two queries whatever their number."""
-    seen = rows_for(request.actor, Warehouse).visible_to(request.actor)
-    named = seen.filter(code__in={a.warehouse for a in request.adjustments})
-    rows = list(named.values_list("code", "id", "is_active"))
-    _check_open(request.adjustments, {code for code, _, is_active in rows if not is_active})
-    warehouses = {code: id_ for code, id_, _ in rows}
-    wanted = [a.variant_id or a.product_id for a in request.adjustments]
-    hidden = (None, None) if is_canary(request.actor) else (PRODUCT_ID, LEVEL_ID)
-    with connection.cursor() as cursor:
-        ids = [columns.uuids(wanted), columns.uuids(warehouses.get(a.warehouse) for a in request.adjustments)]
-        cursor.execute(_LEVELS, [*ids, *hidden])
-        found = cursor.fetchall()
-    _require_known(request.adjustments, found, warehouses)
-    return [
-        AdjustedLevel(stock_id, warehouses[line.warehouse], parent_id, level_id)
-        for stock_id, line, (_, parent_id, level_id) in zip(wanted, request.adjustments, found, strict=True)
-    ]
-
-
-def _require_known(
-    adjustments: Sequence[Adjustment],
-    found: Sequence[tuple[bool, UUID | None, UUID | None]],
-    warehouses: Collection[str],
-) -> None:
-    """Raise UnknownProduct or UnknownWarehouse, with a fault for each unknown product and warehouse of the lines.
-
-    ``found`` are the rows of the lines' products.
-    """
-    unknown: list[DomainError] = []
-    for index, (line, (is_known, parent_id, _)) in enumerate(zip(adjustments, found, strict=True)):
-        stock_id = line.variant_id or line.product_id
-        if not is_known or (line.variant_id and line.product_id not in (parent_id, stock_id)):
-            pointer = f"/adjustments/{index}/{'variantId' if line.variant_id else 'productId'}"
-            unknown.append(UnknownProduct.at(pointer, f"There is no product {stock_id}."))
-        if line.warehouse not in warehouses:
-            pointer = f"/adjustments/{index}/warehouseId"
-            unknown.append(UnknownWarehouse.at(pointer, f"There is no warehouse {line.warehouse}."))
-    raise_together(unknown)
-
-
-def _check_open(adjustments: Sequence[Adjustment], closed: Collection[str]) -> None:
-    """Refuse receipts and returns in closed warehouses; what is there can still be corrected and taken away."""
-    faults = [
-        Fault(f"/adjustments/{index}/warehouseId", WarehouseInactive.code, f"Warehouse {line.warehouse} is closed.")
-        for index, line in enumerate(adjustments)
-        if line.warehouse in closed and line.type in TAKEN_IN
-    ]
-    if faults:
-        raise WarehouseInactive("A closed warehouse takes no receipts and no returns.", faults)
-
-
 def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> None:
     faults = []
     for index, (adjustment, place) in enumerate(zip(adjustments, places, strict=True)):
+        if adjustment.expected_version is None:
+            continue
         version = levels.by_id[place.level_id].version if place.level_id else 0
-        if adjustment.expected_version not in (None, version):
+        if adjustment.expected_version != version:
             detail = f"The level has version {version}, not {adjustment.expected_version}."
             facts = {"expected": str(adjustment.expected_version), "version": version}
             faults.append(Fault(f"/adjustments/{index}/expectedVersion", VersionConflict.code, detail, facts))

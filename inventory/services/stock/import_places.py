@@ -16,7 +16,8 @@ from inventory import transactions
 from inventory.locking import Counters
 from inventory.models import Warehouse
 from inventory.services.catalogue.codes import several_words, skus_known
-from inventory.services.stock.adjustments import TAKEN_IN, AdjustedLevel, Adjustment
+from inventory.services.stock.adjusted_levels import TAKEN_IN
+from inventory.services.stock.adjustment_lines import AdjustedLevel, Adjustment
 from inventory.services.stock.frozen_goods import BY_HAND, frozen_levels
 from inventory.services.stock.import_files import FileLine
 from inventory.services.stock.levels import create_levels

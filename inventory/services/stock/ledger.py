@@ -5,7 +5,7 @@ A ``Ledger`` collects the changes and writes them once: two statements, whatever
 for the events, and two more if a level becomes low.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -24,10 +24,9 @@ from audit.publishing import publish
 from audit.recording import new_ids
 from inventory import planning
 from inventory.events import InventoryLevelChangedEvent
-from inventory.locking import Counters, LockedIds, LockedLevels
+from inventory.locking import Counters, LevelChange, LockedIds, LockedLevels
 from inventory.services.low_stock.alerts import Crossing, raise_alerts
 from inventory.services.stock import known_levels, level_events
-from inventory.services.stock.level_events import LevelChange
 
 _UPDATE_LEVELS: Final = """
 UPDATE inventory_stocklevel AS level SET
@@ -105,9 +104,8 @@ class Ledger:
 
     def __init__(self, levels: LockedLevels) -> None:
         self._levels = levels
-        self._changes: dict[UUID, LevelChange] = {}
+        self._changed: list[tuple[UUID, Counters, LevelChange]] = []
         self._movements: list[tuple[UUID, int, int, MovementCause]] = []
-        self._causes: dict[UUID, list[str]] = {}
         self._touched: set[UUID] = set()
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
@@ -145,7 +143,8 @@ class Ledger:
 
     def has_changed(self, level_id: UUID) -> bool:
         """Whether there are changes to the counters of a level, written or not."""
-        return level_id in self._changes
+        counters = self._levels.by_id.get(level_id)
+        return counters is not None and counters.change is not None
 
     def write(self, now: datetime, events: Sequence[OutboxRow]) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
@@ -156,16 +155,17 @@ class Ledger:
         Raises an alert, with its event, for levels whose severity became worse (docs/explanation/rules.md, rule 14).
         It compares available before and after all changes of the transaction, which is known here without a query.
         """
-        known_levels.forget(self._changes)
-        changes = self._changes
-        if not all(c.moved or c.reserved or c.on_hand for c in changes.values()):
-            changes = {level: c for level, c in changes.items() if c.moved or c.reserved or c.on_hand}
-        touched = ((level, LevelChange()) for level in sorted(self._touched - changes.keys()))
-        for some in batches([*changes.items(), *touched]):
+        known_levels.forget(level_id for level_id, _, _ in self._changed)
+        changes = [entry for entry in self._changed if entry[2].moved or entry[2].reserved or entry[2].on_hand]
+        written = [(level_id, change) for level_id, _, change in changes]
+        if self._touched:
+            unchanged = self._touched.difference(level_id for level_id, _ in written)
+            written += [(level_id, LevelChange()) for level_id in sorted(unchanged)]
+        for some in batches(written):
             _write_levels(some, now)
         self._write_movements(now)
         self._note(events)
-        changed = self._level_events(changes)
+        changed: Iterable[OutboxRow] = _level_events(changes)
         if traces.active is not None:
             changed = _traced(changed, events)
         for rows in batches([*events, *changed]):
@@ -188,24 +188,19 @@ class Ledger:
 
     def _note(self, events: Sequence[OutboxRow]) -> None:
         if settings.LEVEL_EVENTS:
+            by_id = self._levels.by_id
             for row in events:
                 cause = row.public_id
                 for level_id in row.about:
-                    self._causes.setdefault(level_id, []).append(cause)
+                    counters = by_id.get(level_id)
+                    if counters is not None and counters.change is not None:
+                        counters.change.causes.append(cause)
 
-    def _level_events(self, changes: Mapping[UUID, LevelChange]) -> Iterator[OutboxRow]:
-        for level_id, change in changes.items():
-            counters = self._levels.by_id[level_id]
-            if counters.facts is not None:
-                cause = self._causes.get(level_id, ())
-                yield level_events.changed_event(level_id, counters.facts, counters, change, cause)
-
-    def _crossed(self, changes: Mapping[UUID, LevelChange]) -> list[Crossing]:
+    def _crossed(self, changes: Iterable[tuple[UUID, Counters, LevelChange]]) -> list[Crossing]:
         crossed: list[Crossing] = []
-        for level_id, change in changes.items():
+        for level_id, counters, change in changes:
             if change.on_hand >= change.reserved:
                 continue
-            counters = self._levels.by_id[level_id]
             if counters.reorder_point is None and counters.max_stock_level is None:
                 continue
             after = counters.on_hand - counters.reserved
@@ -236,12 +231,19 @@ class Ledger:
     def _change(self, level_id: UUID) -> tuple[Counters, LevelChange]:
         """The counters of a level and its change so far, both with one more change of its version."""
         counters = self._levels.by_id[level_id]
-        change = self._changes.get(level_id)
+        change = counters.change
         if change is None:
-            change = self._changes[level_id] = LevelChange()
+            change = counters.change = LevelChange()
+            self._changed.append((level_id, counters, change))
         change.bumps += 1
         counters.version += 1
         return counters, change
+
+
+def _level_events(changes: Iterable[tuple[UUID, Counters, LevelChange]]) -> Iterator[OutboxRow]:
+    for level_id, counters, change in changes:
+        if counters.facts is not None:
+            yield level_events.changed_event(level_id, counters.facts, counters, change)
 
 
 def _traced(changed: Iterable[OutboxRow], causes: Sequence[OutboxRow]) -> Iterator[OutboxRow]:

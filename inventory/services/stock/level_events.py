@@ -7,42 +7,28 @@ The events of levels whose rows were read are made in Python, which needs no sta
 (docs/explanation/performance.md). Those of other levels are made in SQL, by ``publish_changes``.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET
 
 from audit.events import OutboxRow
 from audit.publishing import new_event_ids, publish_from
 from inventory.events import InventoryLevelChangedEvent, LevelCounters
-from inventory.locking import Counters, LevelFacts
+from inventory.locking import Counters, LevelChange, LevelFacts
 from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
 MOST_CAUSES: Final = 250
 """The most ids in the ``cause`` of an event, as a sweep may expire a thousand holds on one level."""
 
 
-class LevelChange(msgspec.Struct, gc=False):
-    """What a transaction does to a level: units added to its counters, how often its version rises, and whether
-    anything moved."""
-
-    on_hand: int = 0
-    reserved: int = 0
-    bumps: int = 0
-    moved: bool = False
-
-
 SETTINGS_CHANGED: Final = LevelChange(bumps=1)
 
 
-def changed_event(
-    level_id: UUID, facts: LevelFacts, now: Counters, change: LevelChange, cause: Sequence[str]
-) -> OutboxRow:
-    """The event of a level's change, from its counters after it and the ids of the events that caused it."""
+def changed_event(level_id: UUID, facts: LevelFacts, now: Counters, change: LevelChange) -> OutboxRow:
+    """The event of a level's change, from its counters after it."""
     available = now.on_hand - now.reserved
     return InventoryLevelChangedEvent(
         product_id=facts.parent_id or facts.product_id,
@@ -58,7 +44,7 @@ def changed_event(
         sellable=_sellable(facts, max(0, available - now.safety_stock)),
         version=now.version,
         previous_version=now.version - change.bumps,
-        cause=list(cause[:MOST_CAUSES]),
+        cause=change.causes[:MOST_CAUSES],
     ).row(level_id)
 
 

@@ -222,5 +222,5 @@ def _events(after: Mapping[UUID, Mapping[str, Any]], locked: LockedLevels) -> li
         counters.version += 1
         counters.safety_stock = row["min_stock_level"]
         if counters.facts is not None:
-            events.append(changed_event(level_id, counters.facts, counters, SETTINGS_CHANGED, ()))
+            events.append(changed_event(level_id, counters.facts, counters, SETTINGS_CHANGED))
     return events
