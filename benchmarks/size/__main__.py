@@ -1,7 +1,7 @@
 """`python -m benchmarks.size`: make a database at size, and time every page and read of it.
 
 The database stays in the data folder. `--seed` makes it anew; without it the one that is there is walked. Arguments
-after `--` go to `benchmarks.size.walk`. A full database takes some 20 GB and, on two shared cores, half an hour.
+after `--` go to `benchmarks.size.walk`. A full database takes 12 GB and, on two shared cores, a quarter of an hour.
 """
 
 import argparse
