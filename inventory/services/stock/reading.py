@@ -136,16 +136,17 @@ class LevelRequest(msgspec.Struct, frozen=True, gc=False):
 def read_one_level(requests: Sequence[LevelRequest]) -> list[LevelRow | NotFound]:
     """Read the level that each of these requests asks for. Returns an outcome per request, in order; one statement for
     all. An outcome is NotFound if there is no such level in the actor's reach."""
-    asked = [ProductLevelsRequest(each.actor, each.product_id, each.warehouse) for each in requests]
+    rows_of = _read([_key(request) for request in requests])
     return [
-        read.levels[0]
-        if isinstance(read, ProductLevels) and read.levels
+        LevelRow._make(rows[0][9:])
+        if rows and rows[0][6] is not None
         else NotFound(f"There is no stock level of {request.product_id} in {request.warehouse}.")
-        for request, read in zip(requests, read_product_levels(asked), strict=True)
+        for request, rows in zip(requests, rows_of, strict=True)
     ]
 
 
 _Key = tuple[UUID, str | None, str | None, str | None]
+_Rows = list[list[Any]]
 
 
 def read_product_levels(requests: Sequence[ProductLevelsRequest]) -> list[ProductLevels | DomainError]:
@@ -156,20 +157,21 @@ def read_product_levels(requests: Sequence[ProductLevelsRequest]) -> list[Produc
     """
     keys = [_key(request) for request in requests]
     asked = list(dict.fromkeys(keys))
-    outcomes = dict(zip(asked, _read(asked), strict=True))
+    outcomes = {key: _outcome(*key[:2], rows) for key, rows in zip(asked, _read(asked), strict=True)}
     return [outcomes[key] for key in keys]
 
 
-def _key(request: ProductLevelsRequest) -> _Key:
+def _key(request: ProductLevelsRequest | LevelRequest) -> _Key:
     actor = request.actor
     stores = columns.joined(actor.store_codes) if actor.store_codes else None
     warehouses = None if actor.warehouse_codes is None else columns.joined(actor.warehouse_codes)
     return request.product_id, request.warehouse, stores, warehouses
 
 
-def _read(asked: Sequence[_Key]) -> list[ProductLevels | DomainError]:
+def _read(asked: Sequence[_Key]) -> list[_Rows]:
+    """The rows of ``_PRODUCT_LEVELS`` for each of these, without their first column."""
     product_ids, *texts = zip(*asked, strict=True)
-    found: list[list[list[Any]]] = [[] for _ in asked]
+    found: list[_Rows] = [[] for _ in asked]
     known = busy_levels.recall(set(product_ids))
     since = columns.times([counted.since for counted in known.values()])
     until = columns.times([counted.until for counted in known.values()])
@@ -186,7 +188,7 @@ def _read(asked: Sequence[_Key]) -> list[ProductLevels | DomainError]:
                 busy_levels.keep(product_ids[n - 1], level_id, counted)
                 row[6:9] = counted[2:5]
             found[n - 1].append(row)
-    return [_outcome(*key[:2], rows) for key, rows in zip(asked, found, strict=True)]
+    return found
 
 
 def _outcome(product_id: UUID, warehouse: str | None, rows: Sequence[Sequence[Any]]) -> ProductLevels | DomainError:
