@@ -77,8 +77,9 @@ def allocate(demands: Sequence[Demand[P, W]], stock: Stock[P, W], sources: Seque
 def find_short(
     wanted: Mapping[tuple[P, W | None], int], levels: Mapping[P, Sequence[tuple[W, int]]]
 ) -> set[tuple[P, W | None]]:
-    """Those of the wanted units, by (product, named warehouse or None), that ``allocate`` finds short, without choosing
-    parts: the time is that of the products wanted.
+    """Those of the wanted units, by (product, named warehouse or None), that ``allocate`` finds short.
+
+    Faster than ``allocate``: no warehouses are chosen, and only the wanted products are looked at.
 
     ``levels``: (warehouse, sellable units) of each product, in the warehouses that may serve sourced lines.
     """

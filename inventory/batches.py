@@ -7,7 +7,7 @@ R = TypeVar("R")
 
 
 class Batch(list[R]):
-    """The requests of a batch. ``more`` adds those that have arrived since to the batch, and returns them."""
+    """The requests of a batch. ``more`` takes those that have arrived since off the queue, and returns them."""
 
     def __init__(self, requests: Iterable[R], more: Callable[[], list[R]]) -> None:
         super().__init__(requests)

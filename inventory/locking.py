@@ -50,7 +50,7 @@ _IDS_BY_NAME: Final = """ARRAY(
     JOIN inventory_stocklevel level ON level.product_id = named.product_id AND level.warehouse_id = warehouse.id
 )"""
 _LOCK_NAMED: Final = {
-    # with facts
+    # By whether the facts for events are read.
     is_with: _LOCK_AND_LOOK.format(
         ids=_IDS_BY_NAME, facts=f"{_NAMES}, {_STORES if is_with else 'NULL'}, warehouse.id, warehouse.is_active"
     )
@@ -94,7 +94,7 @@ class LevelFacts(msgspec.Struct, frozen=True, gc=False):
 
 class LevelChange(msgspec.Struct, gc=False):
     """What a transaction does to a level: units added to its counters, how often its version rises, whether
-    anything moved, and the public ids of the events that say why."""
+    anything moved, and the public ids of the events that caused it."""
 
     on_hand: int = 0
     reserved: int = 0
@@ -108,7 +108,7 @@ class Counters(msgspec.Struct, gc=False):
 
     The fields behind ``version`` are the settings that define when the level is low (``planning.Settings``), and the
     facts for the level's event; None if ``LEVEL_EVENTS`` is off. ``change`` is what the transaction's ``Ledger`` has
-    done to the level so far; it stands here so that no level is looked up twice.
+    done to the level so far; it is kept here so that no level is looked up twice.
     """
 
     on_hand: int
@@ -235,8 +235,8 @@ def lock_named_levels(
 ) -> tuple[dict[tuple[int, str], NamedLevel], LockedLevels]:
     """Lock the levels of these products in the warehouses with these codes, as ``lock_levels`` does.
 
-    Returns those that exist, by the number of the product's id and the warehouse's code: ``uuid.UUID`` computes its
-    hash in Python.
+    Returns those that exist, by the product's id as an integer and the warehouse's code: ``uuid.UUID`` computes
+    its hash in Python.
     """
     product_ids, codes = zip(*names, strict=True)
     with LOCK_WAIT.time(), connection.cursor() as cursor:
@@ -247,7 +247,7 @@ def lock_named_levels(
 
 
 def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
-    """The locked levels. The clock of the last row was read last, and only that one is made a time."""
+    """The locked levels. The clock of the last row was read last, and only that one is parsed."""
     if not rows:
         return LockedLevels(now=read_clock(), by_id={})
     by_id = {row[1]: Counters(*row[2:9]) for row in rows}

@@ -33,7 +33,7 @@ class _HoldSubmission(Submission, frozen=True):
 
 
 def _may_be_repeated(origin: Origin) -> bool:
-    """Whether a request may be a repetition; True if the database is away, as then no answer is known."""
+    """Whether a request may be a repetition; True if the query fails, so that the request is then decided as usual."""
     try:
         return bool(Reading(may_be_repeated, origin).outcome())
     except Error:

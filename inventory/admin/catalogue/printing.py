@@ -70,7 +70,7 @@ def print_document(request: HttpRequest, number: str, products: Iterable[Product
 def labels_of_places(warehouse: Warehouse) -> tuple[list[Label], int]:
     """Labels of the locations that the stock levels of a warehouse name, and how many locations there are.
 
-    One query: counting the locations reads all levels of the warehouse, as finding the first ones does.
+    One query for both, as each would read all levels of the warehouse.
     """
     rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")
     places = list(rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct())

@@ -164,7 +164,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         return [name for name in self.fields if name != "trail" or may_read_trail(request)]
 
     def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **options: Any) -> Pages:
-        """Counts along the index of time: PostgreSQL would read the history first for the movements of recent days."""
+        """Count along the index of time. Without it, PostgreSQL would scan all history before the recent movements."""
         pages = cast(Pages, super().get_paginator(request, queryset, *args, **options))
         pages.counted_by = "-created_at"
         return pages

@@ -29,14 +29,15 @@ LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.
     AND level.id IS DISTINCT FROM %s::uuid
 ORDER BY line.n
 """
-"""The product and the level of each line, in their order; without a product and a level."""
+"""The product and the level of each line, in the order of the lines; one given product and level are left out."""
 
 
 def lock_at_once(actor: Actor, lines: Sequence[Adjustment]) -> tuple[list[AdjustedLevel], LockedLevels] | None:
     """The levels of the lines, found and locked by one statement. None, with nothing locked, if other rows must be
-    locked before them (docs/explanation/rules.md, rule 8), or what is in reach must be read first.
+    locked before them (docs/explanation/rules.md, rule 8), or the actor's reach must be read first.
 
-    Raises what ``resolve`` raises, which also finds levels that don't exist, and LockedElsewhere if they exist by then.
+    If a level isn't found, or something is wrong with a line, ``resolve`` decides: raises its errors, and
+    LockedElsewhere if it finds a level that isn't locked.
     """
     is_limited = actor.store_codes or actor.warehouse_codes is not None
     if is_limited or actor.source == BY_HAND or any(line.force or line.order_id for line in lines):

@@ -104,7 +104,7 @@ class CheckedLine(Protocol):
 def line_faults(index: int, line: CheckedLine) -> list[Fault]:
     """The faults of an adjustment whose fields contradict its type, or whose quantity is 0."""
     if line.quantity > 0 and not line.order_id and not line.force:
-        return []  # As nearly all lines are.
+        return []  # The common case: nothing to check.
     is_signed = line.type == _SIGNED
     pointer, faults = f"/adjustments/{index}", []
     if line.quantity == 0:

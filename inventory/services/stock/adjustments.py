@@ -135,8 +135,8 @@ def adjust_claimed(request: AdjustRequest) -> Adjusted:
 
 
 def _prepare(request: AdjustRequest) -> tuple[list[AdjustedLevel], NewDocument | None]:
-    """The levels of the lines, checked as far as that comes before their locks, and the document of what is posted by
-    hand. Locks the orders of returns."""
+    """The levels of the lines, after the checks that come before their locks, and the document if it is posted by hand.
+    Locks the orders of returns."""
     places = resolve(request.actor, request.adjustments)
     _require_levels(request.adjustments, places)
     if not request.freeze_override:
@@ -156,7 +156,7 @@ def _lock(request: AdjustRequest, places: Sequence[AdjustedLevel]) -> tuple[Lock
 
 
 def _require_levels(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> None:
-    """Raise MissingLevels for the levels that additions need."""
+    """Raise MissingLevels if lines add units to levels that don't exist."""
     lines = zip(places, adjustments, strict=True)
     if missing := {place[:2] for place, line in lines if place.level_id is None and line.change > 0}:
         raise MissingLevels(missing)

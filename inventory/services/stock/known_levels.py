@@ -83,7 +83,7 @@ def note_short(product_ids: Iterable[UUID]) -> None:
 
 
 def is_any_short() -> bool:
-    """Whether any product was short since the process has begun, as far as is remembered."""
+    """Whether any product is remembered as short, however long ago."""
     return bool(_products)
 
 

@@ -97,8 +97,8 @@ _AMONG_NEWEST: Final = _READ.replace(
 _NEWEST: Final = 5000
 # Of one type, more: to look for it at each level reads all movements of the level.
 _NEWEST_OF_TYPE: Final = 50_000
-# A type with no more movements than this is read as a whole, by its index, and joined to the levels of the warehouse at
-# once. It is less than to look for the type at each level of a large warehouse, where all types are read.
+# A type with no more movements than this is read as a whole, by its index, and joined to the levels of the warehouse.
+# Looking for the type at each level of a large warehouse would read more: the movements of all types.
 _FEW_OF_TYPE: Final = 100_000
 _HAS_OLDER: Final = """
 SELECT EXISTS (

@@ -15,8 +15,8 @@ from reservations.api.availability import contract as availability_contract
 from reservations.services.availability import availability
 
 _COMBINED_LINES: Final = 50
-"""The most lines of a request that shares a statement. Lines take most of the time of a longer one, and others would
-wait for them."""
+"""The most lines of a request that shares a statement. A longer one would make the others of its batch wait, and saves
+little by sharing: its lines take most of the time."""
 
 
 class CheckAvailabilityView(ApiView):

@@ -71,8 +71,8 @@ JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
 WHERE item.reservation_id = ANY(ARRAY(SELECT id FROM held))
 ORDER BY item_id NULLS FIRST, created_at, id
 """  # noqa: S608 - constants only
-"""Returns a row for each reservation, or one with the time alone, then one for each item, without the columns of its
-reservation: for 200 items these took most of the time."""
+"""Returns a row for each reservation, or one with only the time if there is none, then a row for each item. Rows of
+items leave out the columns of their reservation, which took most of the time for 200 items."""
 
 
 def read(cart_ids: Collection[str]) -> tuple[list[Hold], datetime]:

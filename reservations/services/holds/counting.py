@@ -77,7 +77,7 @@ def released_as(reason: str) -> str:
 
 
 def with_refusals_counted(decide: Callable[[], list[R]], requests: Sized, patience: Patience = PATIENT) -> list[R]:
-    """Decide requests to hold stock, which may become more meanwhile, and count those that are refused.
+    """Decide requests to hold stock and count those that are refused. ``requests`` may grow meanwhile.
 
     With a short ``patience``, neither Busy nor the failure of the whole batch is counted: those requests are decided
     once more, alone (``reservations.group_commit``). OutcomeUnknown is counted always: it is final.

@@ -59,7 +59,7 @@ class HeldOrders:
             self._ends.setdefault(Order(store_id, order_id), {})[id_] = expires_at
 
     def knows(self, order: Order) -> bool:
-        """Whether the order has an active reservation, be it due or not."""
+        """Whether the order has an active reservation, due or not."""
         return order in self._ends
 
     def require_none(self, order: Order, now: datetime) -> None:

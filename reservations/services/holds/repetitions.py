@@ -1,7 +1,7 @@
 """Find out whether requests may be repetitions, without a transaction and without waiting for a lock.
 
-A repetition gets the answer of the first request: of its key (docs/explanation/rules.md, rule 20), or of its order
-(rule 11). Both are decided under their locks, by ``placing``; here is only asked whether there is anything to decide.
+A repetition has the key (docs/explanation/rules.md, rule 20) or the order (rule 11) of an earlier request. What it gets
+is decided under their locks, by ``placing``; this module only finds out which requests must be decided there.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from reservations.services.holds.orders_held import HeldOrders, Order, Question
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """What tells whether a request was sent before: its key, and the order that it is for. One may be None."""
+    """What a request shares with its repetitions: its key, and the order that it is for. One may be None."""
 
     actor: Actor
     claim: Claim | None
@@ -35,7 +35,7 @@ def may_be_repeated(origins: Sequence[Origin]) -> list[bool]:
     another request with the key or for the order is being decided.
 
     At most three statements in one round trip. The locks are tried first, and for the duration of these statements
-    only: whoever held one before has committed by then, and what it wrote is found by the statements after.
+    only: a request that held one before has committed by then, and the statements after find what it wrote.
     """
     claims = [origin.claim for origin in origins if origin.claim]
     orders = [origin.order for origin in origins if origin.order]

@@ -1,4 +1,4 @@
-"""Refuse requests for stock that this process found sold out a moment ago, without waiting for a lock or a transaction.
+"""Refuse requests for stock that this process found sold out a moment ago, without a transaction or a wait for a lock.
 
 In a sold-out drop nearly all requests are refused. ``placing`` remembers the levels of those that it refuses
 (docs/explanation/rules.md, rule 42). A request that may have enough stock is decided under the locks, as always.
@@ -25,22 +25,22 @@ _MOST_LINES: Final = 5
 
 
 class KnownShortage(NamedTuple):
-    """The shortages of a request's lines, valid as long as the levels ``by`` which they were found are still known."""
+    """The shortages of a request's lines, valid as long as the levels that showed them, ``by``, are still known."""
 
     by: Recalled
     refusal: InsufficientStock
     store_id: UUID
 
     def origin_of(self, request: HoldRequest) -> Origin | None:
-        """What must be asked for before the request may be refused (``repetitions.may_be_repeated``); None for a
-        request without a key that isn't for an order, or is additional to what the order holds."""
+        """What must be looked up before the request may be refused (``repetitions.may_be_repeated``); None if it has no
+        key, and either no order or is additional to what its order holds."""
         order_id = None if request.additional else request.order_id
         if request.claim is None and order_id is None:
             return None
         return Origin(request.actor, request.claim, None if order_id is None else Order(self.store_id, order_id))
 
     def refuse(self) -> None:
-        """Raise the refusal, as ``placing.place_holds`` returns it, and count it; not if it isn't valid any more."""
+        """Raise the refusal, as ``placing.place_holds`` returns it, and count it. Does nothing if it is out of date."""
         if self.by.is_known():
             counting.count_refused([self.refusal], PATIENT)
             raise self.refusal.again()
@@ -52,7 +52,7 @@ _refused: Final[dict[Hashable, KnownShortage]] = {}
 def known_shortage(request: HoldRequest) -> KnownShortage | None:
     """The shortage of a request for more units than are remembered, else None. Sends no statement and never waits.
 
-    None, too, for the key and the order of a request that this process is still deciding: who repeats it waits for it.
+    Also None if this process is still deciding a request with the same key or order: the repetition waits for it.
     """
     if not known_levels.is_any_short() or _is_undecided(request):
         return None
@@ -112,7 +112,7 @@ def _knows_warehouses(request: HoldRequest, catalogue: Catalogue) -> bool:
 
 _undecided: Final[dict[str, int]] = {}
 """How many requests with a key, or for an order, this process is deciding. A key and an order may be the same text, and
-so may those of two clients or stores: then one waits for the other, which is slower but right."""
+so may those of two clients or stores: then one waits for the other without need, which is slower but correct."""
 _mutex: Final = threading.Lock()
 
 
@@ -126,9 +126,9 @@ def _is_undecided(request: HoldRequest) -> bool:
 
 
 class Deciding:
-    """The time in which a request is decided: repetitions wait for it, instead of being refused from memory.
+    """Marks a request as being decided, so that its repetitions wait for it and aren't refused from memory.
 
-    It may wait for a batch, and so hold no lock yet by which others could know it.
+    While the request waits for its batch, it has no lock yet that would show this.
     """
 
     __slots__ = ("_names",)

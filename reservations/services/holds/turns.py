@@ -1,8 +1,9 @@
 """Let a batch of reserves grow while other processes sell the same product.
 
-The batches of several processes meet at the lock of a hot level: there each waits for all that came before. A batch
-that is complete before it waits leaves out what arrives in that time, and each process then commits small batches. So
-while locks are waited for, a batch first waits for its turn at the product, and then takes what has arrived.
+The batches of several processes queue for the lock of a hot level. A batch that is complete before it waits leaves out
+the requests that arrive meanwhile, so that each process commits small batches. So if locks were waited for a moment
+ago, a batch first waits for its turn, an advisory lock of its first product, and then takes the requests that have
+arrived.
 """
 
 import time
