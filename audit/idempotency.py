@@ -79,8 +79,8 @@ _TRY_LOCKS: Final = (
 )
 
 TAKEN_LOCKS: Final = "SELECT k FROM unnest(%s::bigint[]) AS t (k) WHERE NOT pg_try_advisory_xact_lock_shared(k)"
-"""Selects the advisory locks among these that another session holds. Until the transaction, or the statements that are
-sent together, end, no other session gets the others."""
+"""Selects those of these advisory locks that another session holds, and takes the others, shared: no other session gets
+them exclusively until the transaction ends, or the statements that are sent together."""
 
 _STORED: Final = """
 SELECT k.client_id, k.key, k.fingerprint, k.parsed_fingerprint, k.status, k.body, statement_timestamp()
@@ -152,8 +152,8 @@ WHERE k.created_at > statement_timestamp() - make_interval(secs => %s)
 
 
 class StoredKeys:
-    """A query of which keys have a stored answer. It is sent at once and read later, together with other statements if
-    it is pipelined."""
+    """A query for the keys that have a stored answer. It is sent at once and read later, so that in a pipeline it
+    shares a round trip with other statements."""
 
     def __init__(self, claims: Collection[Claim]) -> None:
         clients, keys = columns.uuids(claim.client_id for claim in claims), columns.texts(claim.key for claim in claims)

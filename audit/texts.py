@@ -79,7 +79,7 @@ def clean_code(text: str) -> str:
 
 
 def is_clean(text: str) -> bool:
-    """Whether a text is one of printable ASCII characters without blanks at its ends, which cleaning doesn't change."""
+    """Whether a text is printable ASCII without blanks at its ends, so that cleaning doesn't change it."""
     return text.isascii() and text.isprintable() and text[:1] != " " and text[-1:] != " "
 
 

@@ -27,7 +27,7 @@ _IGNORED_SECONDS: Final = 1.0
 """How much of a body that is too large is still read, and dropped, before the connection is left."""
 _NO_LENGTH: Final = b"0"
 _MOST_DIGITS: Final = 18
-"""Of a length. A body with a longer one is too large in any case."""
+"""The most digits of a Content-Length that is parsed. A body whose length has more is too large in any case."""
 
 
 def _limit_of_staff(path: str) -> int:
@@ -70,7 +70,7 @@ def has_none(scope: Message) -> bool:
 
 
 def _is_small(size: int) -> bool:
-    """Whether anybody may send so many bytes."""
+    """Whether any caller, known or not, may send so many bytes."""
     return size <= STRANGERS_LIMIT_BYTES
 
 

@@ -26,14 +26,14 @@ class Route:
 class Routes:
     """Finds the route of a path faster than Django, which tries each route in turn.
 
-    A route with arguments is looked up by what precedes the segment of its first one, and by how many segments follow;
-    these are matched by Django's own pattern. An argument must be a whole segment of the path.
+    A route with arguments is looked up by the path before its first argument and by the number of segments from there
+    on, which are then matched by Django's own pattern. Each argument must be a whole segment of the path.
     """
 
     def __init__(self) -> None:
         self._plain: dict[str, Route] = {}
         self._with_argument: list[dict[str, list[tuple[RoutePattern, Route]]]] = []
-        """By the number of segments from that of the first argument on, less one."""
+        """By the number of slashes behind the start of the first argument, then by the path before it."""
         for base, leaf, view in _views(get_resolver().url_patterns, "/"):
             self._add(base, leaf, view)
 

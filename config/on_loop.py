@@ -90,7 +90,7 @@ def _meta_of(scope: Message) -> dict[str, str] | None:
 
 
 def has_cached_token(scope: Message) -> bool:
-    """Whether a request has a token that was valid lately, which needs no query."""
+    """Whether a request's token is in the cache of valid tokens, so that no query is needed."""
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
     return len(sent) == 1 and cached_caller(sent[0].decode("latin1")) is not None
 

@@ -212,7 +212,7 @@ def headers_for(caller: object) -> dict[str, str]:
 
 
 def raw_headers_for(caller: object) -> list[tuple[bytes, bytes]]:
-    """These headers as they are sent."""
+    """``headers_for`` as encoded names and values."""
     return list(zip(_RAW_LIMITS, _limits_of(caller), strict=False))
 
 
@@ -221,7 +221,7 @@ _RAW_LIMITS: Final = (b"ratelimit-policy", b"ratelimit")
 
 
 def _limits_of(caller: object) -> tuple[()] | tuple[bytes, bytes]:
-    """The values of these headers."""
+    """The values of the headers ``_LIMITS``; empty without limits."""
     requests, cost = settings.THROTTLE_REQUESTS_PER_MINUTE, settings.THROTTLE_COST_PER_MINUTE
     if not isinstance(caller, Caller) or not (requests or cost):
         return ()

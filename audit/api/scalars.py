@@ -34,7 +34,7 @@ def decode_scalar(kind: Any, value: Any) -> Any:
 
 @cache
 def _scalar(kind: Any) -> type[Scalar]:
-    """The type, if it is such a type. Kept: an abstract base class is asked each time."""
+    """The type as a ``Scalar``; raises NotImplementedError if it is none. Cached: ``issubclass`` of an ABC is slow."""
     if not issubclass(kind, Scalar):
         raise NotImplementedError(kind)
     found: type[Scalar] = kind

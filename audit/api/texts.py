@@ -29,7 +29,7 @@ class CleanText(Scalar):
     @classmethod
     def decode(cls, value: Any) -> str:
         if type(value) is str and cls.least <= len(value) <= cls.most and is_clean(value):
-            return value  # As nearly all texts are.
+            return value  # The common case: nothing to clean.
         try:
             text = cls.clean(_bounded(value, cls.least, cls.most))
         except RefusedCharacter as error:

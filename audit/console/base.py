@@ -95,7 +95,7 @@ def client_name(client_id: UUID | None) -> str:
 class Pages(Paginator):  # type: ignore[type-arg]
     """A paginator for big tables: rows beyond ``COUNTED_AT_MOST`` are not counted and have no pages.
 
-    ``counted_by`` is the order of an index to count along, empty for any order.
+    ``counted_by`` is the indexed field along whose order rows are counted; empty for no order.
     """
 
     counted_by: str = ""

@@ -54,8 +54,8 @@ class ReadByIndex:
 
     ``newest_by`` is the field that orders the rows in time and has an index; empty for a list that is always searched
     as a whole. No filter but ``indexed_filters`` has an index; ``selective_filters`` find few rows, so that any other
-    filter may be added. ``looked_up_relations`` lead to tables with many times more rows than the list: for an order by
-    one of their fields, each row's value is looked up by its key.
+    filter may be added. ``looked_up_relations`` are foreign keys to tables with many times more rows than the list: to
+    sort by a field of such a table, each row's value is looked up by a subquery, without a join.
     """
 
     looked_up_relations: ClassVar[frozenset[str]] = frozenset()
@@ -102,7 +102,7 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         return [self._empty_last(self._looked_up(each)) for each in super().get_ordering(request, queryset)]
 
     def _looked_up(self, order: Any) -> Any:
-        """An order through one of ``looked_up_relations`` by a subquery, which PostgreSQL computes for each row. For a
+        """Order by a field of ``looked_up_relations`` with a subquery, which PostgreSQL computes for each row. For a
         join, it would read the whole table."""
         name = order.lstrip("-") if isinstance(order, str) else ""
         relation, _, path = name.partition("__")

@@ -86,7 +86,7 @@ def uuids(values: Iterable[UUID | None]) -> UuidArray:
     elements: list[bytes] = []
     last, element = None, _NULL
     for value in values:
-        if value is not last:  # Many columns have the same one in each row, such as a client's id.
+        if value is not last:  # Many columns have one value in all rows, such as a client's id.
             last, element = value, _NULL if value is None else _UUID_LENGTH + value.int.to_bytes(16)
         elements.append(element)
     return UuidArray(_array(UuidArray, elements))

@@ -63,8 +63,8 @@ class Gathering(psycopg.Pipeline):
 def sent_together() -> Iterator[None]:
     """Send the reads of this block together when the first of their answers is read: one round trip.
 
-    Outside a transaction they are one implicit transaction, in which each still sees what was committed before it
-    began. That ends before the block does, and with it the advisory locks that the reads have tried.
+    Outside a transaction, they run in one implicit transaction, in which each read still sees what was committed before
+    that read began. It ends before the block does, and releases the advisory locks that the reads took.
     """
     connection.ensure_connection()
     if not connection.in_atomic_block:

@@ -25,7 +25,7 @@ def readable(column: str) -> str:
 
 
 def read_text(text: str) -> datetime:
-    """The time in a text that PostgreSQL made of a ``timestamptz``, as this service's connections have it, in UTC."""
+    """Parse a ``timestamptz`` that PostgreSQL cast to text; connections of this service write it in UTC."""
     return datetime.fromisoformat(text)
 
 

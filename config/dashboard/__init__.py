@@ -169,8 +169,8 @@ def _holds_card(holds: Mapping[str, Any]) -> Card:
     )
 
 
-# Items are found by the same bound as reservations, once for all of them: neither the items of all times are read, nor
-# those of each reservation with their levels.
+# Items are limited by the same first id as reservations, and read once for all of them. Without the limit, the items of
+# all times would be read; with a subquery for each reservation, its items and their levels each time.
 _BY_HOUR: Final = f"""
 SELECT date_bin('1 hour', event.happened, %s) AS hour, event.kind, count(*)
 FROM reservations_reservation AS r

@@ -54,7 +54,7 @@ def _error_of(found: Any) -> str:
 
 
 def _all_of(cause: Cause) -> Cause:
-    """The cause as which all lines of its logger and level are counted together."""
+    """The cause under which all lines of its logger and level are counted together."""
     return cause._replace(event="*", error="")
 
 
