@@ -22,12 +22,12 @@ _MOST_CHOICES: Final = 40
 _EXPORTED: Final = 6
 """The number of filters that a list is exported with."""
 _LEFT_OUT: Final = ("/add/", "/delete/", "/export.", "/issue-token/", "/receive/<path", "/place/", "/<id>/")
-"""Parts of addresses that write, need more than a row's key, or are asked for by themselves."""
+"""Parts of the addresses that are skipped: they write, need more than a row's key, or are walked separately."""
 
 
 class Walker:
     """Walks the lists as one person. ``lists`` are the models to walk, such as ``audit.auditentry``, and
-    ``pages`` for what is beside the lists; empty for all."""
+    ``pages`` for the pages outside the lists; empty for all."""
 
     def __init__(self, who: str, warehouses: tuple[str, ...] | None, lists: tuple[str, ...] = ()) -> None:
         self.who = who
@@ -98,7 +98,7 @@ class Walker:
 
 
 def _beside_lists() -> Iterator[str]:
-    """The search for anything, exports, and the pages of places in two warehouses."""
+    """Pages outside the lists: exports, the session, the global search, places in two warehouses, autocompletion."""
     yield from ("/admin/exports/", "/admin/session/")
     yield from (f"/admin/find/?q={text}" for text in searches())
     for warehouse, place in product(("wh-001", f"wh-{RARE_WAREHOUSE:03}"), ("A-1-1", "B-22-4", "nowhere-1")):

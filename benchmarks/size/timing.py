@@ -2,7 +2,7 @@
 many buffers of 8 KB PostgreSQL reads for it.
 
 On a machine that does other work, only the processor time says how long a read takes on an idle one, and even that
-grows with what shares the caches; the number of buffers does not.
+grows if other work uses the CPU's caches; the number of buffers does not.
 """
 
 import os
@@ -22,7 +22,7 @@ FAST_MS: Final = 100
 MOST_MS: Final = 300
 """What every page and read is to stay below."""
 repeats = 3
-"""How often a read is timed that isn't fast."""
+"""How often a slow read is timed."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class _Statements:
 
 
 def timed(who: str, path: str, ask: Callable[[], Any]) -> tuple[Timed, Any]:
-    """Time a read, ``repeats`` times unless it is fast, each with nothing remembered; and its first answer.
+    """Time a read, ``repeats`` times unless it is fast, each with an empty cache. Returns figures and first answer.
 
-    An answer that is streamed is read to its end.
+    A streamed answer is read to its end.
     """
     runs: list[tuple[float, float, _Statements]] = []
     first: Any = None
@@ -101,7 +101,7 @@ def _processor_seconds() -> float:
 def _buffers() -> int:
     """How many buffers this connection has read so far, from memory or from the disk."""
     with connection.cursor() as cursor:
-        # Else the counters of the last second are still in the process.
+        # Without this, the counters of the last second would be missing.
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute("SELECT sum(hits) + sum(read_bytes) / 8192 FROM pg_stat_get_backend_io(pg_backend_pid())")
         return int(cursor.fetchone()[0])

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def main(arguments: list[str]) -> int:
     """Walk and report. Returns 1 if a read took more processor time than the goal."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.size.walk", description=__doc__)
-    parser.add_argument("--lists", default="", help="of the console, as audit.auditentry, or pages; none walks all")
+    parser.add_argument("--lists", default="", help="of the console, such as audit.auditentry, or pages; all if empty")
     parser.add_argument("--reads", default="", help="of the API, whose path contains this")
     parser.add_argument("--only", choices=("console", "api"), help="one of both")
     parser.add_argument("--people", default="all,common,rare", help="of all, of a common and of a rare warehouse")
     parser.add_argument("--slowest", type=int, default=60, help="how many are printed (60)")
     parser.add_argument("--once", action="store_true", help="read slow ones once, not three times")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every single result, a line each, as they are found")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="append each result, as it is found, as a line")
     given = parser.parse_args(arguments)
     django.setup()
     from benchmarks.size import timing  # noqa: PLC0415 - needs the settings
