@@ -27,7 +27,7 @@ from tests.factories import make_client, make_store
 from tests.node import Missing, installed
 from tests.rolling_back import forget_all
 
-# A busy machine is slow now and then: no property fails for the time that an example took.
+# A busy machine is slow now and then: no property test fails because an example took long.
 property_settings.register_profile(
     "busy-machine", property_settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -85,7 +85,7 @@ def _fresh_memory() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_contention(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take no wait for a lock for that of another process: on a busy machine, statements would depend on the time."""
+    """Never count a wait for a lock as long: the number of statements would depend on how busy the machine is."""
     monkeypatch.setattr(turns, "LONG_SECONDS", math.inf)
 
 

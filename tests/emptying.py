@@ -20,7 +20,7 @@ MADE_BY_MIGRATE: Final = tuple(
 )
 """Tables whose rows ``migrate`` makes at its end, each after those it refers to."""
 _MADE: Final = ", ".join(f"(SELECT json_agg(r ORDER BY r.id)::text FROM {table} r)" for table in MADE_BY_MIGRATE)
-# The size of a table's file: to ask each for a row takes longer than to empty one that was filled and rolled back.
+# By the sizes of files: querying each table for a row takes longer than emptying one that was filled and rolled back.
 _LOOK: Final = f"""
 SELECT (SELECT array_agg(relname::text) FROM pg_class
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> ALL(%s)

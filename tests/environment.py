@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-# Images don't write bytecode. Here each test process, and each process that a test starts, would compile everything
-# anew: half a second for a command, many for the tests themselves.
+# A container image may switch off the writing of bytecode. Then each test process, and each process that a test starts,
+# would compile everything anew: half a second for a command, many for the tests themselves.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

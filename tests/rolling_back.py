@@ -1,4 +1,4 @@
-"""Parts of a test that leave nothing behind, so that many of them can share rows that take long to make."""
+"""Checks whose changes are rolled back, so that many of them can share rows that take long to make."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +34,7 @@ def rolled_back() -> Iterator[None]:
 
 
 def check_each(names: Iterable[str], scene: Any, check: Callable[[str, Any], None]) -> None:
-    """Check each name in a copy of the scene, and roll back what that changed. Fails with all that fail."""
+    """Check each name in a copy of the scene, and roll back what that changed. Raises all errors together."""
     failed: list[BaseException] = []
     for name in names:
         try:

@@ -36,7 +36,7 @@ def findings(page: Page) -> list[str]:
     return _findings_now(page)
 
 
-# The rest of axe's answer, all that is in order, takes the browser as long to send as some rules take to check.
+# Only the violations: the passed checks take the browser as long to send as some rules take to run.
 _FINDINGS: Final = """options => axe.run(options).then(({violations}) => violations.flatMap(
     rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 160)}`)))"""
 

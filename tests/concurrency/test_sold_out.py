@@ -158,7 +158,7 @@ def test_a_request_waits_for_one_of_its_order_in_another_process() -> None:
 
 
 def test_an_answer_that_is_stored_while_its_key_is_looked_up_is_found() -> None:
-    """The first request is committed between the two statements of the look."""
+    """The first request is committed between the two statements of the lookup."""
     level = sold_out_level()
     claim = make_claim("k")
     looked: list[str] = []
@@ -243,7 +243,7 @@ print(json.dumps(bought))
 
 
 def test_a_key_that_was_held_in_one_process_is_never_refused_in_another() -> None:
-    """Units come back all the time. Each process is asked with keys that the other one may have used."""
+    """Units come back all the time. Each process gets requests with keys that the other one may have used."""
     level = make_level(2)
     database = connection.settings_dict
     environment = {

@@ -1,4 +1,4 @@
-"""Drafts as the tests of their pages begin, change and post them."""
+"""Helpers for tests that begin, change and post drafts on their pages."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Import pages as the tests of them show and confirm files."""
+"""Helpers for tests that show and confirm files on the pages of imports."""
 
 from typing import Any
 

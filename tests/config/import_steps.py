@@ -1,4 +1,4 @@
-"""The step of an import that asks for columns, as the tests answer it."""
+"""Helpers for tests of the step of an import that asks for columns."""
 
 from typing import Any
 

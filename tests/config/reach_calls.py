@@ -1,4 +1,4 @@
-"""A call for each service that is given an actor: one that leads out of reach."""
+"""For each service that takes an actor, a call about something out of the actor's reach."""
 
 from collections.abc import Callable
 from datetime import timedelta

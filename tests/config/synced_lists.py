@@ -1,4 +1,4 @@
-"""Lists as programs that keep a copy read them."""
+"""Helpers that read lists as programs that keep a copy of them do."""
 
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,7 @@
 """The statements of combined reads find their rows by indexes, at a few thousand rows as at millions.
 
-Each keeps one plan for all batches (``plan_cache_mode``), which doesn't know how many rows are asked for: the plan that
-is looked at is that one.
+PostgreSQL keeps one plan of each for all batches (``plan_cache_mode``), without knowing how many rows a batch reads.
+These tests look at that plan.
 """
 
 import re
@@ -108,7 +108,7 @@ def test_no_combined_read_reads_a_big_table_whole() -> None:
 
 
 def planned(found: list[str]) -> Callable[..., Any]:
-    """Note the plan that is kept for each statement, then execute it."""
+    """Collect the generic plan of each statement, then execute it."""
 
     def execute(run: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
         if parameters:

@@ -1,4 +1,4 @@
-"""Checks that share a scene leave nothing to one another, and each that fails is named."""
+"""Checks that share a scene don't affect one another, and each failed check is named."""
 
 import pytest
 

@@ -62,7 +62,7 @@ class Place:
             "SECRET_KEY": "0123456789-" * 6,
             "ALLOWED_HOSTS": "stock.example",
             "GRANIAN_WORKERS": str(WORKERS),
-            "SHUTDOWN_GRACE_SECONDS": "0",  # No proxy is to notice that it stops.
+            "SHUTDOWN_GRACE_SECONDS": "0",  # No proxy needs time to notice that it stops.
             "STATIC_ROOT": str(settings.STATIC_ROOT),
         }
 

@@ -1,4 +1,4 @@
-"""Drafts as the tests of them begin, change and post them."""
+"""Helpers for tests that begin, change and post drafts."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Files of stock changes as the tests import them."""
+"""Helpers for tests that import files of stock changes."""
 
 from io import StringIO
 from typing import Any

@@ -334,7 +334,7 @@ def explained(plans: list[str]) -> Callable[..., Any]:
 
 INDEXES_AND_FILTERS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("movement_time", {}),
-    ("movement_(type_)?time", {"type": "SHIPMENT"}),  # Here all are of this type.
+    ("movement_(type_)?time", {"type": "SHIPMENT"}),  # In this test all movements are of this type.
     ("movement_time", {"warehouse": "wh-001"}),
     ("movement_time", {"store_codes": ("main",)}),
     ("movement_time", {"since": timedelta(days=2)}),

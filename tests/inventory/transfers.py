@@ -1,4 +1,4 @@
-"""Transfers as the tests of them send, receive and cancel them."""
+"""Helpers for tests that send, receive and cancel transfers."""
 
 from typing import Any
 

@@ -268,7 +268,7 @@ def until_read(source: Source, count: int) -> int:
 def test_kafka(servers: str, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     # The mock doesn't hear of a consumer that leaves.
     settings.KAFKA_OPTIONS = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "500"}
-    # Each read lasts as long, whatever it finds.
+    # Each read takes this long, whatever it finds.
     monkeypatch.setattr("reservations.management.consuming.kafka_source.READ_SECONDS", 0.1)
     level, topic = make_level(10), f"test.{uuid4()}"
     producer = Producer({"bootstrap.servers": servers, "log_level": 0})

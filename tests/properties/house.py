@@ -1,4 +1,4 @@
-"""The house that the commands of a random test change, and what they are given."""
+"""The stock and holds that the random test's commands change, and the arguments of the commands."""
 
 from collections.abc import Callable
 from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""Archives as the tests make and read them."""
+"""Helpers for tests that make and read archives."""
 
 from io import StringIO
 from pathlib import Path

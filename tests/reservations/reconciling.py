@@ -1,4 +1,4 @@
-"""Reconciliation as the tests of it break the books and run it."""
+"""Helpers for tests that break the books and run a reconciliation."""
 
 from datetime import timedelta
 from io import StringIO

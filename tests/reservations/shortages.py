@@ -1,4 +1,4 @@
-"""What a shortage does to a hold, as the tests read it."""
+"""Helpers for tests that read what a shortage did to a hold."""
 
 from reservations.models import Reservation
 from reservations.services.holds.documents import Hold

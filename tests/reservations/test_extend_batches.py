@@ -1,4 +1,4 @@
-"""Extends of a batch are decided, written and answered as one by one."""
+"""A batch of extends is decided, written and answered as its requests would be one by one."""
 
 import json
 import re
@@ -32,7 +32,7 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|\+00:00)?|(?<=InSeconds
 
 
 class Scene:
-    """Two stores and what they hold. Scenes of the same random numbers differ in ids and in their name alone."""
+    """Two stores and what they hold. Scenes with the same seed differ only in their ids and their name."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.name, self.random = name, Random(seed)
@@ -153,7 +153,7 @@ def test_a_batch_answers_and_writes_what_one_by_one_does() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_of_two_requests_with_one_key_the_second_is_told_that_the_first_is_running() -> None:
+def test_of_two_requests_with_one_key_the_second_is_refused_as_in_progress() -> None:
     made = hold((make_level(5), 1))
     claim = Claim(CLIENT, "once", b"f" * 32, answers.extended_one)
     request = ExtendRequest(ACTOR, Selector(made.id), 5, claim=claim)

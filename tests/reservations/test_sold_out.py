@@ -495,7 +495,7 @@ def test_random_requests_are_refused_exactly_as_the_database_would_have_it(seed:
 
 
 def _told(outcome: Any) -> Any:
-    """What a client is told of an outcome that isn't a new hold."""
+    """What a client gets for an outcome that isn't a new hold."""
     return outcome if isinstance(outcome, StoredAnswer) else (type(outcome), outcome.detail, outcome.faults)
 
 
