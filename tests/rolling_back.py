@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import transaction
 
 from audit import authentication
@@ -15,7 +16,8 @@ from inventory.services.stock import known_levels
 
 
 def forget_all() -> None:
-    """Clear the caches of tokens, of the catalogue, of reaches and of sold-out levels."""
+    """Clear the caches of tokens, of the catalogue, of reaches, of sold-out levels and of the dashboard."""
+    cache.clear()
     authentication.forget_cached_tokens()
     forget_catalogue()
     forget_reaches()

@@ -21,12 +21,6 @@ from tests.staff import browser_of, make_staff
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_kept() -> None:
-    """Clear the cached figures before each test."""
-    cache.clear()
-
-
 @pytest.fixture
 def day() -> StockLevel:
     """A day in two warehouses: holds of each kind, an alert of each severity, a late transfer, an open count."""

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -87,7 +86,6 @@ def test_dashboard_leads_to_what_the_last_run_found_and_the_list_has_as_many() -
     last = make_run(2)
     make_finding(last)
     make_finding(last)
-    cache.clear()
     manager = browser_of(make_staff("manager"))
     cards = {str(card.title): card.figures for card in manager.get("/admin/").context["cards"]}
     found, looked_at, when = cards["Reconciliation"]
