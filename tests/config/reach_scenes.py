@@ -282,7 +282,7 @@ WEBHOOK: Final = {"name": "new", "url": "https://example.com/"}
 
 
 def resent(scene: Scene, actor: Actor) -> Any:
-    """Ask for an event that there isn't: that it is none is told those alone who reach the webhook."""
+    """Resend an unknown event: only an actor who reaches the webhook gets the answer that there is no such event."""
     try:
         return managing.resend_event(actor, scene.webhook, uuid7())
     except NotFound as error:

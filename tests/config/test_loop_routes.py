@@ -172,7 +172,7 @@ def _without_guard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write cursors of events without the ids of transactions: those of other databases of the server change them."""
+    """Write cursors of events without transaction ids: transactions in other databases of the server change these."""
     monkeypatch.setattr(Seen, "__str__", lambda seen: f"{seen.last_tick}.{seen.max_position}.1-1")
 
 

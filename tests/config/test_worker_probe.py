@@ -25,7 +25,7 @@ try:
 finally:
     assert "django.conf" not in sys.modules
 """
-"""The program, which waits for an answer no longer than this test has time."""
+"""Runs the program with a shorter wait for an answer, so that the test is fast."""
 
 
 def test_a_worker_that_does_not_answer_is_dead() -> None:

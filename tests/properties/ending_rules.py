@@ -111,7 +111,7 @@ class EndingRules(HoldRules):
             self.learn(made={later.id} if isinstance(outcome_of(lambda: place_hold(later)), PlacedHold) else set())
             again = outcome_of(lambda: consume_hold(request))
             assert isinstance(again, Resolved), again
-            assert again.holds == outcome.holds, "told again, it is not sold again, nor what came later"
+            assert again.holds == outcome.holds, "a repeated request sells nothing more, also not what was held later"
             self.learn()
             assert later.id not in self.model.holds or self.model.holds[later.id].state == "ACTIVE"
         else:
