@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
+from pytest_django import Settings
 
 from inventory.batches import Batch
 from inventory.combining import GroupCommit
@@ -78,6 +80,43 @@ def test_a_batch_that_never_gets_its_turn_is_decided_one_by_one(monkeypatch: pyt
     node = Node()
     assert {type(outcome) for outcome in node.outcomes(level, 1, 1, kept_seconds=0.3)} == {PlacedHold}
     assert counters(level) == (10, 3)
+
+
+@pytest.mark.usefixtures("_contended")
+def test_a_batch_that_never_gets_its_turn_is_decided_in_time_however_short_that_is(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 60.0)
+    settings.LOCK_TIMEOUT = 3
+    level = make_level(10)
+    with stranger() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [turns.turn_at(level.product_id)])
+        (outcome,) = Crew(partial(Node().buy, level)).join()
+    assert isinstance(outcome, PlacedHold)
+
+
+@pytest.mark.usefixtures("_contended")
+def test_requests_whose_batch_is_cut_off_while_it_waits_for_its_turn_or_after_it_has_grown_are_all_held() -> None:
+    level = make_level(10)
+    node = Node()
+    with stranger() as row, stranger() as other:
+        row.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR UPDATE", [level.pk])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [turns.turn_at(level.product_id)])
+        leader = Crew(partial(node.buy, level))
+        await_waiting()
+        second = Crew(partial(node.buy, level))
+        await_true(lambda: len(node.combined._waiting) == 1, "the second one to come")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        await_waiting(2)  # The first one alone for the level, and the batch of the second one for its turn.
+        others = Crew(*(partial(node.buy, level) for _ in range(2)))
+        await_true(lambda: len(node.combined._waiting) == 2, "the others to come")
+        other.rollback()
+        await_true(lambda: not node.combined._waiting, "the batch to grow")
+        await_waiting(4)  # The batch has fallen apart: all wait for the level alone.
+    assert {type(outcome) for outcome in [*leader.join(), *second.join(), *others.join()]} == {PlacedHold}
+    assert node.sizes == [1, 1, 1, 1]
+    assert counters(level) == (10, 4)
 
 
 def test_only_a_batch_of_a_process_that_waited_for_locks_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ REMEMBERED_SECONDS: Final = 0.25
 """How long batches wait for their turn after a long wait."""
 PATIENCE_SECONDS: Final = 1.0
 """How long a batch waits for its turn at most."""
+_SHARE: Final = 0.25
+"""How much of ``LOCK_TIMEOUT`` a batch waits for its turn at most: its requests need time to be decided alone."""
 _WAIT: Final = """
 SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s), set_config('lock_timeout', %s, true),
     extract(epoch FROM clock_timestamp() - statement_timestamp())::float8
@@ -59,8 +61,8 @@ def await_turn(requests: Sequence[object], lines: Sequence[RequestLine]) -> None
     if not isinstance(requests, Batch) or time.monotonic() >= _Contention.until or not lines:
         return
     with connection.cursor() as cursor:
-        timeouts = (PATIENCE_SECONDS, settings.GROUP_COMMIT_LOCK_TIMEOUT)
-        longer, usual = (f"{round(1000 * seconds)}ms" for seconds in timeouts)
+        timeouts = (min(PATIENCE_SECONDS, _SHARE * settings.LOCK_TIMEOUT), settings.GROUP_COMMIT_LOCK_TIMEOUT)
+        longer, usual = (f"{max(1, round(1000 * seconds))}ms" for seconds in timeouts)  # 0 is without a limit.
         cursor.execute(_WAIT, [longer, turn_at(lines[0].variant_id or lines[0].product_id), usual])
         note_wait(cursor.fetchone()[3])
     requests.grow()
