@@ -22,9 +22,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def _contended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks were waited for a moment ago."""
+def _contended(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Locks were waited for a moment ago, and turns are waited for longer than any of these tests takes."""
     monkeypatch.setattr(turns._Contention, "until", math.inf)
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 60.0)
+    settings.LOCK_TIMEOUT = 240
 
 
 class Node:
@@ -42,7 +44,7 @@ class Node:
     def buy(self, level: StockLevel, units: int = 1) -> Any:
         return self.combined.submit(hold_request((level, units)))
 
-    def outcomes(self, level: StockLevel, *units: int, kept_seconds: float = 0) -> list[Any]:
+    def outcomes(self, level: StockLevel, *units: int) -> list[Any]:
         """The outcomes of a request that waits for its turn, and of others that come while it waits."""
         with stranger() as other:
             other.execute("SELECT pg_advisory_xact_lock(%s)", [turns.turn_at(level.product_id)])
@@ -50,7 +52,6 @@ class Node:
             await_waiting()
             others = Crew(*(partial(self.buy, level, each) for each in units))
             await_true(lambda: len(self.combined._waiting) == len(units), "the others to come")
-            other.execute("SELECT pg_sleep(%s)", [kept_seconds])
             other.rollback()
         return [*leader.join(), *others.join()]
 
@@ -74,19 +75,20 @@ def test_a_batch_grows_no_larger_than_its_limit() -> None:
 
 
 @pytest.mark.usefixtures("_contended")
-def test_a_batch_that_never_gets_its_turn_is_decided_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_never_get_their_turn_are_decided_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.05)
     level = make_level(10)
     node = Node()
-    assert {type(outcome) for outcome in node.outcomes(level, 1, 1, kept_seconds=0.3)} == {PlacedHold}
+    with stranger() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [turns.turn_at(level.product_id)])
+        outcomes = Crew(*(partial(node.buy, level) for _ in range(3))).join()
+    assert {type(outcome) for outcome in outcomes} == {PlacedHold}
+    assert node.sizes == [1, 1, 1]
     assert counters(level) == (10, 3)
 
 
 @pytest.mark.usefixtures("_contended")
-def test_a_batch_that_never_gets_its_turn_is_decided_in_time_however_short_that_is(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
-    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 60.0)
+def test_a_batch_that_never_gets_its_turn_is_decided_in_time_however_short_that_is(settings: Settings) -> None:
     settings.LOCK_TIMEOUT = 3
     level = make_level(10)
     with stranger() as other:
