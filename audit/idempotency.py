@@ -78,9 +78,13 @@ _TRY_LOCKS: Final = (
     "SELECT pg_try_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
 )
 
-TAKEN_LOCKS: Final = "SELECT k FROM unnest(%s::bigint[]) AS t (k) WHERE NOT pg_try_advisory_xact_lock_shared(k)"
+TAKEN_LOCKS: Final = """
+SELECT k FROM unnest(%s::bigint[]) AS t (k)
+WHERE CASE WHEN (SELECT set_config('lock_timeout', %s, true)) <> '' THEN NOT pg_try_advisory_xact_lock_shared(k) END
+"""
 """Selects those of these advisory locks that another session holds, and takes the others, shared: no other session gets
-them exclusively until the transaction ends, or the statements that are sent together."""
+them exclusively until the transaction ends, or the statements that are sent together. Until then these wait for other
+locks, such as those of tables, no longer than ``lock_timeout``, the second parameter."""
 
 _STORED: Final = """
 SELECT k.client_id, k.key, k.fingerprint, k.parsed_fingerprint, k.status, k.body, statement_timestamp()

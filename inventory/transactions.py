@@ -226,9 +226,9 @@ def _open(deadline: float, patience: Patience) -> CursorWrapper:
     timeouts = [min(remaining, patience.lock_timeout_seconds or remaining), remaining, *_silence(remaining, patience)]
     cursor = connection.cursor()
     if connection.connection.pgconn.server_version < _HAS_TRANSACTION_TIMEOUT:
-        cursor.execute(_OPEN, [*map(_milliseconds, timeouts[:3])])
+        cursor.execute(_OPEN, [*map(milliseconds, timeouts[:3])])
     else:
-        cursor.execute(_OPEN_BOUNDED, [*map(_milliseconds, timeouts)])
+        cursor.execute(_OPEN_BOUNDED, [*map(milliseconds, timeouts)])
     return cursor
 
 
@@ -241,7 +241,8 @@ def _silence(remaining: float, patience: Patience) -> tuple[float, float]:
     return max(_SHORTEST_SILENCE_SECONDS, settings.LOCK_TIMEOUT / 2), remaining + 1
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """A timeout as PostgreSQL's settings have it; 0 for none."""
     return str(max(1, int(seconds * 1000)) if seconds else 0)
 
 

@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from audit.errors import DomainError, IdempotencyInProgress
+from audit.errors import Busy, DomainError, IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from inventory.errors import InsufficientStock
 from inventory.models import StockLevel, Store
@@ -155,6 +155,16 @@ def test_a_request_waits_for_one_of_its_order_in_another_process() -> None:
         await_waiting()
         assert not waiting.are_done(0)
     assert isinstance(waiting.join()[0], InsufficientStock)
+
+
+@pytest.mark.parametrize("table", ["audit_idempotencykey", "reservations_reservation"])
+def test_a_request_waits_no_longer_for_a_locked_table_than_for_other_locks(table: str, settings: Settings) -> None:
+    """As while the table is rewritten."""
+    settings.LOCK_TIMEOUT = 0.2
+    level = sold_out_level()
+    with stranger() as other:
+        other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        assert isinstance(Crew(partial(reserve, level, 1, claim=make_claim("k"), order_id="o")).join(5)[0], Busy)
 
 
 def test_an_answer_that_is_stored_while_its_key_is_looked_up_is_found() -> None:

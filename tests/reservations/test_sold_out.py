@@ -501,7 +501,7 @@ def _told(outcome: Any) -> Any:
 
 def _locks(statements: CaptureQueriesContext) -> bool:
     """Whether one of the statements waits for a lock, or begins a transaction."""
-    waits = ("FOR NO KEY UPDATE", "pg_advisory_xact_lock", "set_config", "SAVEPOINT")
+    waits = ("FOR NO KEY UPDATE", "pg_advisory_xact_lock", "pg_current_xact_id", "SAVEPOINT")
     return any(word in statement["sql"] for statement in statements.captured_queries for word in waits)
 
 

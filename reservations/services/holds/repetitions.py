@@ -7,11 +7,13 @@ is decided under their locks, by ``placing``; this module only finds out which r
 from collections.abc import Sequence
 
 import msgspec
+from django.conf import settings
 from django.db import connection
 
 from audit.actors import Actor
 from audit.db.pipelines import sent_together
 from audit.idempotency import TAKEN_LOCKS, Claim, StoredKeys
+from inventory.transactions import milliseconds
 from reservations.services.holds.limits import order_lock
 from reservations.services.holds.orders_held import HeldOrders, Order, Question
 
@@ -36,12 +38,15 @@ def may_be_repeated(origins: Sequence[Origin]) -> list[bool]:
 
     At most three statements in one round trip. The locks are tried first, and for the duration of these statements
     only: a request that held one before has committed by then, and the statements after find what it wrote.
+
+    Raises OperationalError if a table is locked for longer than a batch waits for locks.
     """
     claims = [origin.claim for origin in origins if origin.claim]
     orders = [origin.order for origin in origins if origin.order]
     locks = [origin.locks for origin in origins]
     with sent_together(), connection.cursor() as cursor:
-        cursor.execute(TAKEN_LOCKS, [sorted({lock for each in locks for lock in each})])
+        patience = milliseconds(settings.GROUP_COMMIT_LOCK_TIMEOUT)
+        cursor.execute(TAKEN_LOCKS, [sorted({lock for each in locks for lock in each}), patience])
         of_keys = StoredKeys(claims) if claims else None
         of_orders = Question(orders) if orders else None
         taken = {lock for (lock,) in cursor.fetchall()}

@@ -16,6 +16,7 @@ from django.db import connection
 
 from audit.idempotency import advisory_lock
 from inventory.batches import Batch
+from inventory.transactions import milliseconds
 from reservations.services.holds.sourcing import RequestLine
 
 LONG_SECONDS: Final = 0.002
@@ -62,7 +63,7 @@ def await_turn(requests: Sequence[object], lines: Sequence[RequestLine]) -> None
         return
     with connection.cursor() as cursor:
         timeouts = (min(PATIENCE_SECONDS, _SHARE * settings.LOCK_TIMEOUT), settings.GROUP_COMMIT_LOCK_TIMEOUT)
-        longer, usual = (f"{max(1, round(1000 * seconds))}ms" for seconds in timeouts)  # 0 is without a limit.
+        longer, usual = map(milliseconds, timeouts)
         cursor.execute(_WAIT, [longer, turn_at(lines[0].variant_id or lines[0].product_id), usual])
         note_wait(cursor.fetchone()[3])
     requests.grow()
