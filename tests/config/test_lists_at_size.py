@@ -189,11 +189,24 @@ def plans(ask: Callable[[], Any]) -> str:
     return "\n".join(found)
 
 
-_MORE = """
+_MORE = (
+    """
 INSERT INTO reservations_reservation
 SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(), 'store_id', %s::uuid))).*
 FROM reservations_reservation r, generate_series(1, 2000)
-"""
+""",
+    """
+INSERT INTO inventory_movement
+SELECT (jsonb_populate_record(m, jsonb_build_object('id', uuidv7(interval '-1 day')))).*
+FROM inventory_movement m, generate_series(1, 2000)
+""",
+    """
+INSERT INTO audit_auditentry
+SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid(), 'source', 'api', 'actor', 'eve'))).*
+FROM audit_auditentry e, generate_series(1, 2000) WHERE e.id = (SELECT id FROM audit_auditentry LIMIT 1)
+""",
+)
+"""More rows of each table, which no filter below finds. In small tables any index is as good."""
 
 
 @pytest.mark.parametrize(
@@ -214,7 +227,8 @@ def test_filters_of_lists_are_answered_by_an_index(
     write_entry(timezone.now(), actor="max", source="admin")
     elsewhere = make_store("elsewhere", "wh-001", is_default=False)
     with connection.cursor() as cursor:
-        cursor.execute(_MORE, [elsewhere.pk])  # Else the table is so small that any index is as good.
+        for more in _MORE:
+            cursor.execute(more, [elsewhere.pk] if "%s" in more else [])
         cursor.execute("ANALYZE audit_auditentry, reservations_reservation, inventory_movement")
     used = plans(lambda: administrator.get(address, query))
     assert index in used, used
@@ -350,7 +364,7 @@ def test_chart_of_a_limited_person_reads_the_items_of_a_day_once() -> None:
     (sql,) = [query["sql"] for query in caught if "date_bin" in query["sql"]]
     plan = _explained(sql)
     looked = re.findall(r"on (?:reservations_reservationitem|inventory_stocklevel).*loops=(\d+)", plan)
-    assert sum(map(int, looked)) < 10, plan
+    assert sum(map(int, looked)) <= len(levels) + 2, plan  # Not once for each of 4,001 items.
 
 
 def test_rare_type_of_movements_is_not_looked_for_at_each_level_of_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
