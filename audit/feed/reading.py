@@ -165,7 +165,8 @@ def _page_after(cursor: Cursor, limit: int) -> Page:
 
 
 def cursor_now() -> Cursor:
-    """The end of the log, as of its last tick: call ``tick`` before if it must be after all committed events."""
+    """The end of the log, as of its last tick: call ``tick(waits=True)`` before if it must be behind all
+    events that are committed."""
     ticks = _select(_LAST, [])
     return ticks[0].end if ticks else BEGINNING
 

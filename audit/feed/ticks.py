@@ -11,9 +11,9 @@ LONGEST_PAUSE_SECONDS: Final = 0.25
 SHORTEST_PAUSE_SECONDS: Final = 0.05
 _LOCK: Final = advisory_lock("audit.feed.tick")
 _REBASE_SECONDS: Final = 2
-_ALONE: Final = """
-SELECT pg_try_advisory_xact_lock(%s), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
-"""
+_PLANNED: Final = "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
+_ALONE: Final = f"SELECT pg_try_advisory_xact_lock(%s), {_PLANNED}"
+_WAITING: Final = f"SELECT pg_advisory_xact_lock(%s) IS NOT NULL, {_PLANNED}"
 # Both parts read the index on (xid, position): transactions that began since the last tick, and those it saw running.
 # Sums and OFFSET 0 keep the planner from other plans, which are faster only while the table is small.
 _TICK: Final = """
@@ -92,9 +92,10 @@ class Batch:
     events: int
 
 
-def tick() -> Batch | None:
+def tick(*, waits: bool = False) -> Batch | None:
     """End a batch with the events committed since the last tick. Returns None if there are none, or another process is
-    making a tick.
+    making a tick, which may not show the newest of them. A tick that ``waits`` for that process's tick shows all that
+    were committed before the call.
 
     It may be called by any process at any time: it takes about a millisecond, and locks no row of the log. The first
     tick in another cluster, after a dump was restored there, begins an epoch (``rebase``).
@@ -102,7 +103,7 @@ def tick() -> Batch | None:
     Opens the transaction. Raises OperationalError if an epoch must begin and a stock transaction takes too long.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_ALONE, [_LOCK])
+        cursor.execute(_WAITING if waits else _ALONE, [_LOCK])
         if not cursor.fetchone()[0]:
             return None
         cursor.execute(_TICK)

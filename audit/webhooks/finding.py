@@ -23,7 +23,7 @@ def find_event(webhook_id: UUID, event_id: UUID) -> LoggedEvent | None:
     if event_id.version != 7:
         return None
     made_at = datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC)
-    feed.tick()
+    feed.tick(waits=True)
     cursor = feed.cursor_at(made_at - _AROUND)
     for _ in range(_MOST_PAGES):
         page = feed.read_after(cursor, feed.MOST_EVENTS)

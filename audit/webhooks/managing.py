@@ -81,7 +81,7 @@ def create(
     """
     _check(actor, fields)
     if start is None:
-        feed.tick()
+        feed.tick(waits=True)
         start = feed.cursor_now()
 
     def work(now: datetime) -> Changed:
@@ -227,7 +227,7 @@ def resend_since(
     if until is not None and until <= since:
         raise Invalid.at("/until", "The end is not after the beginning.")
     _require_visible(actor, webhook_id)
-    feed.tick()
+    feed.tick(waits=True)
     start, end = feed.cursor_at(since), feed.cursor_now()
 
     def work(now: datetime) -> Queued:

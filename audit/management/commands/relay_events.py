@@ -58,7 +58,7 @@ class Command(BaseCommand):
             asyncio.run(_run(sinks))
 
     def _publish_once(self, sinks: Sequence[streams.Sink]) -> None:
-        feed.tick()
+        feed.tick(waits=True)
         failed = []
         for sink in sinks:
             try:
@@ -113,7 +113,7 @@ def _place(text: str) -> feed.Cursor:
     if text == "oldest":
         return feed.cursor_oldest()
     if text == "now":
-        feed.tick()
+        feed.tick(waits=True)
         return feed.cursor_now()
     try:
         return feed.cursor_at(parse_instant(text, UTC))

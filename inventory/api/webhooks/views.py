@@ -65,7 +65,7 @@ class WebhooksView(ApiView):
 def _start(body: contract.WebhookIn) -> Cursor | None:
     """The cursor that a webhook starts at. Raises Invalid and Archived."""
     if body.since is not None:
-        feed.tick()
+        feed.tick(waits=True)
         return feed.cursor_at(body.since)
     if body.after is None:
         return None

@@ -1,6 +1,7 @@
 """The log: a batch is what was committed between two ticks, and a reader gets each event once, in order of its key."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -12,7 +13,7 @@ from audit.models import OutboxEvent
 from tests.audit.feed.reading import events_after
 from tests.audit.feed.reading import keys_after as read
 from tests.audit.feed.writers import Writer, write
-from tests.concurrency.threads import stranger
+from tests.concurrency.threads import Crew, await_waiting, stranger
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,6 +114,18 @@ def test_one_tick_at_a_time() -> None:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [ticks._LOCK])
         assert feed.tick() is None
     assert feed.tick() is not None
+
+
+def test_a_tick_that_waits_shows_all_that_was_committed_before() -> None:
+    write("a")
+    with stranger() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [ticks._LOCK])
+        waiting = Crew(partial(feed.tick, waits=True))
+        await_waiting()
+        other.rollback()
+        (batch,) = waiting.join()
+    assert batch.events == 1
+    assert feed.tick(waits=True) is None
 
 
 # --- cursors ----------------------------------------------------------------------------------------------------------
