@@ -21,6 +21,7 @@ from audit.roles import Role
 from config.health import readiness
 from config.passwords import PasswordHasher
 from reservations.services.holds import turns
+from tests.books import assert_books_balance
 from tests.contract.operations import require_documented
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
@@ -87,6 +88,13 @@ def _fresh_memory() -> None:
 def _no_contention(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never count a wait for a lock as long: the number of statements would depend on how busy the machine is."""
     monkeypatch.setattr(turns, "LONG_SECONDS", math.inf)
+
+
+@pytest.fixture
+def books_balance(db: None) -> Iterator[None]:
+    """Check at the end of the test that the books balance."""
+    yield
+    assert_books_balance()
 
 
 @pytest.fixture(scope="session")

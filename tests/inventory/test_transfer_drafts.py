@@ -1,7 +1,5 @@
 """Drafts of transfers, and what a transfer leaves in the audit trail and the events."""
 
-from typing import Any
-
 import pytest
 
 from inventory.errors import (
@@ -16,7 +14,6 @@ from inventory.services.transfers.commands import (
     change_draft,
     send_transfer,
 )
-from tests.books import assert_books_balance
 from tests.factories import (
     ACTOR,
     counters,
@@ -26,13 +23,7 @@ from tests.factories import (
 )
 from tests.inventory.transfers import CLERK, became, cancelled, done, drafted, moved, received, sent, wanted
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
-
-
-@pytest.fixture(autouse=True)
-def _books_balance(db: None) -> Any:
-    yield
-    assert_books_balance()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "books_balance")]
 
 
 def test_a_draft_takes_nothing_and_makes_no_level() -> None:

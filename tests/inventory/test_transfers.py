@@ -26,7 +26,6 @@ from inventory.services.transfers.commands import (
     receive_transfer,
     send_transfer,
 )
-from tests.books import assert_books_balance
 from tests.factories import (
     ACTOR,
     counters,
@@ -38,13 +37,7 @@ from tests.factories import (
 )
 from tests.inventory.transfers import CLERK, became, cancelled, done, moved, received, sent, there, wanted
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
-
-
-@pytest.fixture(autouse=True)
-def _books_balance(db: None) -> Any:
-    yield
-    assert_books_balance()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "books_balance")]
 
 
 # --- sending ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from inventory.services.transfers.commands import (
     receive_transfer,
     send_transfer,
 )
-from tests.books import assert_books_balance
 from tests.conftest import Api, body_of
 from tests.factories import (
     ACTOR,
@@ -40,13 +39,7 @@ from tests.factories import (
 )
 from tests.inventory.transfers import cancelled, done, drafted, received, sent, there, wanted
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
-
-
-@pytest.fixture(autouse=True)
-def _books_balance(db: None) -> Any:
-    yield
-    assert_books_balance()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "books_balance")]
 
 
 OUTLET = Actor("outlet clerk", None, "", "api", ("outlet",))
