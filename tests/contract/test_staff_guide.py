@@ -7,7 +7,8 @@ import pytest
 from django.urls import reverse
 
 from audit.roles import STAFF_GROUPS
-from tests.browser.screenshots import IMAGES, MOST_BYTES, SHOTS
+from tests.browser.screenshots import IMAGES, MOST_BYTES
+from tests.browser.screenshots.shots import SHOTS
 from tests.factories import make_level
 from tests.staff import browser_of, make_staff
 
