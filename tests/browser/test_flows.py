@@ -63,21 +63,7 @@ def test_delivery_survives_refresh_menu_second_tab_and_is_posted_once(open_page:
     expect(units_of(page, sku)).to_have_value("24")
     assert findings(page) == []
     assert fits(page)
-    page.goto("/admin/")
-    assert findings(page) == []
-    other = page.context.new_page()
-    other.goto("/admin/")
-    other.get_by_role("link", name="Continue delivery PO-123, 2 lines").click()
-    scan_line(other, "lamp-1", "LAMP-1", 2)
-    page.get_by_role("link", name="Continue delivery PO-123").click()
-    expect(units_of(page, "LAMP-1")).to_have_value("2")
-    units_of(other, sku).fill("30")
-    other.keyboard.press("Tab")
-    expect(other.get_by_text("Units 32")).to_be_visible()
-    units_of(page, sku).fill("7")
-    page.keyboard.press("Tab")
-    expect(page.get_by_text(f"{sku} is 30 now: it was changed in another tab")).to_be_visible()
-    expect(units_of(page, sku)).to_have_value("30")
+    other = change_in_two_tabs(page, sku)
     page.get_by_role("button", name="Review").click()
     expect(page.get_by_text("2 products, 32 units")).to_be_visible()
     assert findings(page) == []
@@ -93,6 +79,26 @@ def test_delivery_survives_refresh_menu_second_tab_and_is_posted_once(open_page:
     assert counters(level) == (35, 0)
     assert Movement.objects.filter(reference="PO-123", type="RECEIPT").count() == 2
     assert_books_balance()
+
+
+def change_in_two_tabs(page: Page, sku: str) -> Page:
+    """Continue the delivery in a second tab, whose change wins over a later one of the first. Returns the second."""
+    page.goto("/admin/")
+    assert findings(page) == []
+    other = page.context.new_page()
+    other.goto("/admin/")
+    other.get_by_role("link", name="Continue delivery PO-123, 2 lines").click()
+    scan_line(other, "lamp-1", "LAMP-1", 2)
+    page.get_by_role("link", name="Continue delivery PO-123").click()
+    expect(units_of(page, "LAMP-1")).to_have_value("2")
+    units_of(other, sku).fill("30")
+    other.keyboard.press("Tab")
+    expect(other.get_by_text("Units 32")).to_be_visible()
+    units_of(page, sku).fill("7")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text(f"{sku} is 30 now: it was changed in another tab")).to_be_visible()
+    expect(units_of(page, sku)).to_have_value("30")
+    return other
 
 
 def test_edits_of_a_delivery_are_saved_at_once_and_its_sums_follow(open_page: Open) -> None:

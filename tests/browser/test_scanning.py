@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import CDPSession, Page, Route, expect
+from playwright.sync_api import CDPSession, Locator, Page, Route, expect
 
 from inventory.models import StockCount, StockCountLine, StockLevel, Transfer
 from inventory.services.counts.opening import OpenRequest, open_count
@@ -342,7 +342,12 @@ def test_no_key_is_lost_on_a_busy_page_while_one_is_loaded_or_when_the_focus_mov
     )
     wedge(page, "4006381333931")
     expect(units).to_have_value("3")
-    # The page that comes gets the keys pressed before its scripts ran, and those that the page before it got.
+    type_while_pages_change(page, units)
+    assert failures(page).all_inner_texts() == []
+
+
+def type_while_pages_change(page: Page, units: Locator) -> None:
+    """The page that comes gets the keys pressed before its scripts ran, and those that the page before it got."""
     page.evaluate("sessionStorage.setItem('keys-while-loading', '4006381333931')")
     page.reload()
     expect(units).to_have_value("4")
@@ -353,7 +358,6 @@ def test_no_key_is_lost_on_a_busy_page_while_one_is_loaded_or_when_the_focus_mov
       performance.now = () => last + 5;  // As if the server answered at once.
       location.reload();""")
     expect(units).to_have_value("5")
-    assert failures(page).all_inner_texts() == []
 
 
 def test_burst_is_kept_for_the_next_page_unless_it_is_of_a_password(open_page: Open) -> None:

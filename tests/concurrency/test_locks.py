@@ -73,10 +73,18 @@ def due(held: Hold) -> Hold:
     return held
 
 
-def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], list[Step]]]:
-    """All commands on ten units, of which the cart holds three, and the locks of each one's last transaction."""
+Verbs = dict[str, tuple[Callable[[], Any], list[Step]]]
+"""Commands, and the locks of each one's last transaction."""
+
+
+def verbs(level: StockLevel, held: Hold) -> Verbs:
+    """All commands on ten units, of which the cart holds three."""
+    return verbs_of_holds(level, held) | verbs_of_stock(level) | verbs_of_documents(level)
+
+
+def verbs_of_holds(level: StockLevel, held: Hold) -> Verbs:
+    """The commands on holds."""
     by_id, by_cart = Selector(reservation_id=held.id), Selector(cart_id=held.cart_id)
-    line = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
     claims, cart, holds, levels = Step.CLAIM, Step.CART, Step.HOLDS, Step.LEVELS
 
     def consume(selector: Selector, *, reacquire: bool = False) -> Callable[[], Any]:
@@ -109,8 +117,22 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
         ),
         "empty a basket": (partial(empty_basket, release(by_cart)), [claims, cart, holds, levels]),
         "sweep": (lambda: (due(held), expire_due_holds(batch_size=1))[1], [holds, levels]),
-        "adjust": (partial(apply_adjustments, AdjustRequest(ACTOR, (line,), claim())), [claims, levels]),
-        "transfer": (partial(start_transfer, transfer_of(level)), [claims, levels]),
+    }
+
+
+def verbs_of_stock(level: StockLevel) -> Verbs:
+    """The commands that move stock at once."""
+    line = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
+    return {
+        "adjust": (partial(apply_adjustments, AdjustRequest(ACTOR, (line,), claim())), [Step.CLAIM, Step.LEVELS]),
+        "transfer": (partial(start_transfer, transfer_of(level)), [Step.CLAIM, Step.LEVELS]),
+    }
+
+
+def verbs_of_documents(level: StockLevel) -> Verbs:
+    """The commands on transfers, and on drafts of deliveries and arrivals."""
+    claims, levels = Step.CLAIM, Step.LEVELS
+    return {
         "draft a transfer": (partial(draft_transfer, transfer_of(level)), [claims]),
         "change a draft": (
             lambda: change_draft(made(draft_transfer, level), transfer_of(level)),

@@ -110,19 +110,8 @@ def edited(kind: str) -> tuple[str, dict[str, Any], Callable[[], Any], Callable[
             AlertSubscription.objects.create(user=user, email="root@a.test", warehouse=level.warehouse)
 
         return url, sent, also_here, lambda: sorted(mine.values_list("warehouse__code", flat=True))
-    if kind == "redirect":
-        make_warehouse("wh-003")
-        made = send_off(level)
-        moving = Transfer.objects.filter(pk=made)
-        url, sent = reverse("admin:inventory_transfer_redirect", args=[made]), {"to_warehouse": "wh-003", "reason": ""}
-        theirs = make_warehouse("wh-004")
-        return url, sent, lambda: moving.update(to_warehouse=theirs), lambda: moving.get().to_warehouse.code
-    if kind == "cancel":
-        made = send_off(level)
-        moving = Transfer.objects.filter(pk=made)
-        arrived = ReceiveRequest(ACTOR, made, (Arrived(level.product_id, None, 1),))
-        url, sent = reverse("admin:inventory_transfer_cancel", args=[made]), {"reason": "mine"}
-        return url, sent, lambda: receive_transfer(arrived), lambda: moving.get().status
+    if kind in ("redirect", "cancel"):
+        return edited_transfer(kind, level)
     if kind == "unfreeze":
         freeze(ACTOR, freezing.product(product.pk), reason="first")
     rows = Product.objects.filter(pk=product.pk)
@@ -133,6 +122,20 @@ def edited(kind: str) -> tuple[str, dict[str, Any], Callable[[], Any], Callable[
         lambda: freeze(ACTOR, freezing.product(product.pk), reason="theirs"),
         lambda: rows.get().freeze_reason,
     )
+
+
+def edited_transfer(kind: str, level: StockLevel) -> tuple[str, dict[str, Any], Callable[[], Any], Callable[[], Any]]:
+    """What ``edited`` returns, for a transfer that is redirected or cancelled."""
+    made = send_off(level)
+    moving = Transfer.objects.filter(pk=made)
+    url = reverse(f"admin:inventory_transfer_{kind}", args=[made])
+    if kind == "cancel":
+        arrived = ReceiveRequest(ACTOR, made, (Arrived(level.product_id, None, 1),))
+        return url, {"reason": "mine"}, lambda: receive_transfer(arrived), lambda: moving.get().status
+    make_warehouse("wh-003")
+    theirs = make_warehouse("wh-004")
+    sent = {"to_warehouse": "wh-003", "reason": ""}
+    return url, sent, lambda: moving.update(to_warehouse=theirs), lambda: moving.get().to_warehouse.code
 
 
 def send_off(level: StockLevel, *, is_draft: bool = False) -> UUID:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from io import StringIO
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -141,6 +141,40 @@ def test_nul_in_a_parameter_of_a_list_is_no_error_of_the_server(
         assert admin_client.get(address, {f"{name}\0": "a"}).status_code == 400, name
 
 
+_NAMES: Final = [
+    "do",
+    "code",
+    "plan",
+    "next",
+    "once",
+    "warehouse",
+    "from_warehouse",
+    "to_warehouse",
+    "quantity",
+    "reason",
+    "reference",
+    "remark",
+    "units-\0",
+    "level",
+    "chosen",
+    "order_id",
+    "sku",
+    "name",
+    "parent",
+    "username",
+    "zone",
+    "scope",
+    "products",
+    "until",
+    "_selected_action",
+    "action",
+    "store",
+    "mapping",
+    "expected_delivery",
+]
+"""Names of fields of forms in the console."""
+
+
 def test_nul_in_a_form_is_no_error_of_the_server(admin_client: Client) -> None:
     level = make_level(5)
     make_warehouse("wh-002")
@@ -165,22 +199,9 @@ def test_nul_in_a_form_is_no_error_of_the_server(admin_client: Client) -> None:
         "inventory_stocklevel_import_changes": [],
         "auth_user_add": [],
     }
-    names = ["do", "code", "plan", "next", "once", "warehouse", "from_warehouse", "to_warehouse", "quantity", "reason"]
-    names += ["reference", "remark", "units-\0", "level", "chosen", "order_id", "sku", "name", "parent", "username"]
-    names += [
-        "zone",
-        "scope",
-        "products",
-        "until",
-        "_selected_action",
-        "action",
-        "store",
-        "mapping",
-        "expected_delivery",
-    ]
     for page, arguments in pages.items():
         address = reverse(f"admin:{page}", args=arguments)
-        sent = dict.fromkeys(names, "a\0b") | {"do": "add:"}
+        sent = dict.fromkeys(_NAMES, "a\0b") | {"do": "add:"}
         for answer in (admin_client.post(address, sent), admin_client.get(address, sent)):
             assert answer.status_code == 400, page
 

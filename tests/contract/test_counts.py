@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 from audit.roles import Role
 from inventory.models import Movement, StockLevel
 from reservations.models import ShortageIncident
+from reservations.services.holds.documents import Hold
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
 from tests.factories import counters, hold, lines, make_level, make_product, make_store, make_variant, receive
@@ -41,6 +42,15 @@ def answer(response: Any, status: int = 200) -> dict[str, Any]:
 def test_a_count_from_opening_to_posting(api: Api) -> None:
     level, other = make_level(10, zone="A", aisle="1"), make_level(5)
     made = hold((level, 4), order_id="order-1", cart_id="cart-1")
+    id_ = opened_blind(api)
+    enter_and_recount(api, id_, level, other)
+    require_preview(api, id_, level, made)
+    posted = posted_with_incident(api, id_, level, made)
+    require_incident(api, id_, posted, made)
+
+
+def opened_blind(api: Api) -> str:
+    """Open a count of all levels, which says nothing of what is expected. Returns its id."""
     body = {"warehouseId": "wh-001", "scope": "ALL", "recountShare": 0.2, "note": "weekly"}
     count = answer(api.post("counts", body), 201)
     id_ = count["countId"]
@@ -52,7 +62,11 @@ def test_a_count_from_opening_to_posting(api: Api) -> None:
     assert {line["status"] for line in blind} == {"UNCOUNTED"}
     assert all(line["expected"] is line["counted"] is line["difference"] is None for line in blind)
     assert blind[0]["location"] == {"zone": "A", "aisle": "1", "shelf": ""}
+    return str(id_)
 
+
+def enter_and_recount(api: Api, id_: str, level: StockLevel, other: StockLevel) -> None:
+    """Enter what was counted: the large difference is to be counted again before the count is posted."""
     entered_lines = answer(api.put(f"counts/{id_}/lines", entered((level, 3), (other, 5))))
     assert entered_lines["progress"] == {"lines": 2, "counted": 2, "toRecount": 1}
     again, fine = entered_lines["lines"]
@@ -63,6 +77,9 @@ def test_a_count_from_opening_to_posting(api: Api) -> None:
     recounted = answer(api.put(f"counts/{id_}/lines", entered((level, 2), recount=True)))["lines"][0]
     assert (recounted["status"], recounted["expected"], recounted["difference"]) == ("COUNTED", 10, -8)
 
+
+def require_preview(api: Api, id_: str, level: StockLevel, made: Hold) -> None:
+    """The preview names the hold that would break, and the shortage."""
     preview = answer(api.get(f"counts/{id_}/preview"))
     assert [held["reservationId"] for held in preview["brokenReservations"]] == [made.public_id]
     assert preview["shortages"] == [
@@ -76,6 +93,9 @@ def test_a_count_from_opening_to_posting(api: Api) -> None:
         }
     ]
 
+
+def posted_with_incident(api: Api, id_: str, level: StockLevel, made: Hold) -> Any:
+    """Post the count, which breaks the hold. Returns the answer."""
     posted = answer(api.post(f"counts/{id_}/post", {}))
     assert (posted["status"], posted["counted"], posted["differences"], posted["unitsRemoved"]) == ("POSTED", 2, 1, 8)
     (broken,) = posted["brokenReservations"]
@@ -85,7 +105,11 @@ def test_a_count_from_opening_to_posting(api: Api) -> None:
     closed = answer(api.get(f"counts/{id_}"))
     assert (closed["status"], closed["postedBy"]) == ("POSTED", posted["postedBy"])
     assert [line["postedDifference"] for line in closed["lines"]["items"]] == [-8, 0]
+    return posted
 
+
+def require_incident(api: Api, id_: str, posted: Any, made: Hold) -> None:
+    """The incident of the count names the broken hold, and is resolved once."""
     (incident,) = answer(api.get("incidents?status=OPEN"))["items"]
     assert posted["incidents"] == [incident["incidentId"]]
     assert (incident["missingUnits"], incident["cause"], incident["causeId"]) == (2, "COUNT", id_)

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,16 @@ class Example:
         return {f"{article} {warehouse}": int(units) for article, warehouse, units in lines}
 
 
-def test_the_replica_equals_the_stock(house: House, web: Web, tmp_path: Path) -> None:
-    def sellable() -> dict[str, Any]:
-        with house.database() as database:
-            return dict(database.execute(_SELLABLE).fetchall())
+def sellable_in(house: House) -> dict[str, Any]:
+    """The sellable units of the database, by product and warehouse."""
+    with house.database() as database:
+        return dict(database.execute(_SELLABLE).fetchall())
 
-    def settles(units: Any = sellable) -> None:
+
+def test_the_replica_equals_the_stock(house: House, web: Web, tmp_path: Path) -> None:
+    sellable = partial(sellable_in, house)
+
+    def settles(units: Callable[[], dict[str, Any]] = sellable) -> None:
         eventually(
             lambda: example.copy() == units() == example.printed(),
             f"the copy, which printed {example.output.read_text()[-2000:]}",

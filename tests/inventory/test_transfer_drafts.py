@@ -1,5 +1,7 @@
 """Drafts of transfers, and what a transfer leaves in the audit trail and the events."""
 
+from typing import Any
+
 import pytest
 
 from inventory.errors import (
@@ -107,7 +109,10 @@ def test_every_command_is_audited_and_those_that_move_stock_are_published() -> N
         "quantityLost": 2,
         "onHand": [1, 2],
     }
-    events = published("InventoryTransferredEvent")
+    require_events(published("InventoryTransferredEvent"), level, draft.document.public_id)
+
+
+def require_events(events: list[dict[str, Any]], level: StockLevel, transfer_id: str) -> None:
     assert [(event["change"], event["status"]) for event in events] == [
         ("SENT", "IN_TRANSIT"),
         ("RECEIVED", "PARTIALLY_RECEIVED"),
@@ -117,4 +122,4 @@ def test_every_command_is_audited_and_those_that_move_stock_are_published() -> N
     ]
     assert events[2]["items"] == [{"productId": str(level.product_id), "quantity": 1, "quantityLost": 2}]
     assert (events[0]["fromWarehouseId"], events[0]["toWarehouseId"]) == ("wh-001", "wh-002")
-    assert events[0]["transferId"] == draft.document.public_id
+    assert events[0]["transferId"] == transfer_id

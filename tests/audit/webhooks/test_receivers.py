@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def post(port: int, headers: dict[str, str], body: bytes) -> int:
         return error.code
 
 
+def sent_to(port: int, at: datetime, signed: bytes, body: bytes, signer: Signer) -> int:
+    """Send a body with the signatures of another, and return the status of the answer."""
+    headers = {
+        "webhook-id": "ev-1",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": signer.signatures("ev-1", at, signed),
+    }
+    return post(port, headers, body)
+
+
 @pytest.mark.parametrize("language", ["python", "node", "node with a public key"])
 def test_the_receivers_of_the_guide(language: str) -> None:
     made = subscribed("http://127.0.0.1:1/")
@@ -77,14 +88,7 @@ def test_the_receivers_of_the_guide(language: str) -> None:
         assert lines == ["InventoryReservedEvent res-1", "InventoryReservedEvent res-2"]
         now, body = datetime.now(UTC), b'{"type":"T","key":"again"}'
 
-        def sent(at: datetime, signed: bytes, sent_body: bytes, signer: Signer) -> int:
-            headers = {
-                "webhook-id": "ev-1",
-                "webhook-timestamp": str(int(at.timestamp())),
-                "webhook-signature": signer.signatures("ev-1", at, signed),
-            }
-            return post(port, headers, sent_body)
-
+        sent = partial(sent_to, port)
         genuine, forged = Signer(made.webhook.pk, keys), Signer(made.webhook.pk, new_keys(made.webhook.pk)[0])
         assert sent(now, body, body, genuine) == 204
         assert sent(now, body, body, genuine) == 204  # Once more: acknowledged, and not printed.
