@@ -30,6 +30,7 @@ from uuid_utils.compat import uuid7
 
 from audit import hidden
 from audit.actors import Actor
+from audit.db.lookups import among
 from audit.models import append_only
 from inventory.models.catalogue import Product, Warehouse
 from inventory.models.catalogue_querysets import in_reach
@@ -169,7 +170,7 @@ class MovementQuerySet(models.QuerySet["Movement"]):
     def shipped_lately(self, level_ids: Collection[UUID]) -> dict[UUID, int]:
         """Units shipped from each of these levels in the last ``planning.SALES_DAYS`` days; one query."""
         since = Now() - Value(timedelta(days=SALES_DAYS))
-        shipped = self.filter(level__in=level_ids, type="SHIPMENT", created_at__gt=since)
+        shipped = self.filter(among("level", level_ids), type="SHIPMENT", created_at__gt=since)
         return {row["level"]: -row["total"] for row in shipped.values("level").annotate(total=Sum("quantity"))}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -21,6 +21,7 @@ from audit import idempotency
 from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
+from audit.db.lookups import among
 from audit.db.statements import one_statement, write
 from audit.errors import Busy, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -317,12 +318,21 @@ class Outlook:
     suggested_order: int | None
 
 
-def outlooks(levels: Sequence[StockLevel]) -> dict[UUID, Outlook]:
+class Watched(planning.Settings, Protocol):
+    """What of a level its outlook needs."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def available(self) -> int: ...
+
+
+def outlooks(levels: Sequence[Watched]) -> dict[UUID, Outlook]:
     """The outlook of each of these levels; three queries, whatever their number."""
     ids = [level.id for level in levels]
-    retired = set(StockLevel.objects.retired().filter(pk__in=ids).values_list("pk", flat=True))
+    retired = set(StockLevel.objects.retired().filter(among("pk", ids)).values_list("pk", flat=True))
     shipped = Movement.objects.shipped_lately(ids)
-    incoming = TransferLine.objects.filter(destination_level__in=ids, in_transit__gt=0).values_list(
+    incoming = TransferLine.objects.filter(among("destination_level", ids), in_transit__gt=0).values_list(
         "destination_level", "in_transit"
     )
     coming: dict[UUID, int] = {}
