@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from audit.console.exports import plain
+from audit.console.export_cells import plain
 from audit.console.imports import tables
 from audit.console.imports.columns import Column, strict_map
 from audit.console.imports.guards import guarded, unguarded

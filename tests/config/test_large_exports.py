@@ -17,7 +17,7 @@ from django.utils import timezone
 from openpyxl import load_workbook
 from uuid_utils.compat import uuid7
 
-from audit.console import exports
+from audit.console import exports, workbooks
 from audit.console.large_exports import tasks, writing
 from audit.list_exports import ListExport, ListExportPiece
 from audit.models import StaffAccess
@@ -105,7 +105,7 @@ def test_few_rows_are_answered_at_once(manager: Client) -> None:
 
 
 def test_rows_beyond_those_of_a_sheet_go_to_the_next(manager: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MOST_ON_A_SHEET", 2)
+    monkeypatch.setattr(workbooks, "MOST_ON_A_SHEET", 2)
     levels = [make_level(1) for _ in range(5)]
     export = written(asked(manager, LEVELS))
     book = load_workbook(io.BytesIO(file_of(manager, export)), read_only=True)

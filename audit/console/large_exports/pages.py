@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from audit.console.exports import WORKBOOK
 from audit.console.large_exports import tasks
 from audit.console.large_exports.rebuilding import require_allowed
+from audit.console.workbooks import WORKBOOK
 from audit.list_exports import ListExport, ListExportPiece
 from audit.whole_numbers import grouped
 

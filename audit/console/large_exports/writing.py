@@ -14,8 +14,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from audit.console.base import actor_of
-from audit.console.exports import csv_pieces, read_by_cursor, written_workbook
+from audit.console.exports import csv_pieces, read_by_cursor
 from audit.console.large_exports.rebuilding import list_of, request_of, require_allowed
+from audit.console.workbooks import written_workbook
 from audit.list_exports import ListExport
 
 PIECE_BYTES: Final = 512 * 1024

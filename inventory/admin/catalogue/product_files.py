@@ -197,15 +197,6 @@ def _family_faults(changes: Sequence[tuple[ReadRow, ProductChange]]) -> Iterator
 
 def exported_products(products: QuerySet[Product]) -> Iterable[ExportRow]:
     """The rows of an export of products, in the columns of ``ProductImport``."""
-    for product in by_keys(products.select_related("parent"), "sku"):
-        row = _row_of(product)
-        active = "yes" if row.active else "no"
-        yield (
-            row.sku,
-            row.name,
-            row.variant_of,
-            row.barcode,
-            active,
-            row.listed_until,
-            row.most_units_a_customer,
-        )
+    columns = ("sku", "name", "parent__sku", "barcode", "is_active", "listing_expires_at", "max_units_per_customer")
+    for sku, name, parent, barcode, is_active, listed_until, most in by_keys(products, columns, "sku"):
+        yield sku, name, parent, barcode, "yes" if is_active else "no", listed_until, most

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, NamedTuple, cast
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -79,6 +80,36 @@ class StateFilter(admin.SimpleListFilter):
             case "new":
                 return queryset.filter(is_open, acknowledged_at__isnull=True).exclude(is_snoozed)
         return queryset.filter(is_open)
+
+
+class _ExportedAlert(NamedTuple):
+    """What an export reads of an alert and its level; ``id`` is the level's."""
+
+    sku: str
+    product: str
+    barcode: str
+    warehouse: str
+    severity: str
+    id: UUID
+    on_hand: int
+    reserved: int
+    available: int
+    reorder_point: int | None
+    reorder_quantity: int | None
+    max_stock_level: int | None
+    safety_stock: int
+    opened_at: datetime
+    acknowledged_by: str
+    snoozed_until: datetime | None
+
+
+_EXPORTED: Final = (
+    *("level__product__sku", "level__product__name", "level__product__barcode", "level__warehouse__code", "severity"),
+    *("level_id", "level__on_hand", "level__reserved", "level__available", "level__reorder_point"),
+    *("level__reorder_quantity", "level__max_stock_level", "level__min_stock_level"),
+    *("opened_at", "acknowledged_by", "snoozed_until"),
+)
+"""The fields of ``_ExportedAlert``."""
 
 
 class AlertList(ConsoleList):
@@ -272,21 +303,24 @@ class LowStockAlertAdmin(AssignsSelected, OfLevel, FoundByCode, ExportedAdmin, R
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         """The figures that purchasing needs for orders."""
-        for batch in in_batches(rows):
-            for alert in _with_outlooks(batch):
-                level, outlook = alert.level, alert.outlook
+        names = {value: str(label) for value, label in LowStockAlert.Severity.choices}
+        for batch in in_batches(rows, _EXPORTED):
+            alerts = [_ExportedAlert(*row) for row in batch]
+            outlooks = low_stock.outlooks(alerts)
+            for alert in alerts:
+                outlook = outlooks[alert.id]
                 yield (
-                    level.product.sku,
-                    level.product.name,
-                    level.product.barcode,
-                    level.warehouse.code,
-                    alert.get_severity_display(),
-                    level.on_hand,
-                    level.reserved,
-                    level.available,
-                    level.reorder_point,
-                    level.reorder_quantity,
-                    level.max_stock_level,
+                    alert.sku,
+                    alert.product,
+                    alert.barcode,
+                    alert.warehouse,
+                    names[alert.severity],
+                    alert.on_hand,
+                    alert.reserved,
+                    alert.available,
+                    alert.reorder_point,
+                    alert.reorder_quantity,
+                    alert.max_stock_level,
                     outlook.days_of_supply,
                     outlook.suggested_order,
                     alert.opened_at,

@@ -179,7 +179,5 @@ def _change(row: ReadRow, level: StockLevel) -> PlannedLevel:
 
 def exported_levels(levels: QuerySet[StockLevel]) -> Iterable[ExportRow]:
     """The rows of an export of settings, in the columns of ``LevelImport``."""
-    for level in by_keys(levels, "product__sku", "warehouse__code"):
-        row = _row_of(level)
-        settings = [getattr(row, column) for column in _FIELDS]
-        yield (level.product.sku, level.product.name, level.warehouse.code, *settings)
+    columns = ("product__sku", "product__name", "warehouse__code", *_FIELDS.values())
+    return by_keys(levels, columns, "product__sku", "warehouse__code")

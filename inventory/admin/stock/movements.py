@@ -45,15 +45,9 @@ _MOST_ENTRIES: Final = 200
 _WAIT: Final = timedelta(hours=1)
 """The longest time between making an adjustment's id and writing its movements, including the clocks' difference."""
 _EXPORTED: Final = (
-    *("created_at", "type", "quantity", "quantity_before", "quantity_after", "reason", "reference_type", "reference"),
-    *(
-        "cost_per_unit",
-        "actor",
-        "adjustment_id",
-        "level__product__sku",
-        "level__product__name",
-        "level__warehouse__code",
-    ),
+    *("id", "created_at", "level__product__sku", "level__product__name", "level__warehouse__code", "type"),
+    *("quantity", "quantity_before", "quantity_after", "reason", "reference_type", "reference", "cost_per_unit"),
+    *("actor", "adjustment_id"),
 )
 """The columns that an export reads."""
 _OF_PERSON: Final = "_searched_movements_of_person"
@@ -209,24 +203,11 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         names = {value: str(label) for value, label in Movement.Type.choices}  # Translating takes as long as a row.
-        for row in newest_first(rows.only(*_EXPORTED), "created_at"):
-            yield (
-                row.id,
-                row.created_at,
-                row.level.product.sku,
-                row.level.product.name,
-                row.level.warehouse.code,
-                names[row.type],
-                row.quantity,
-                row.quantity_before,
-                row.quantity_after,
-                row.reason,
-                row.reference_type,
-                row.reference,
-                row.cost_per_unit,
-                row.actor,
-                public_id(ADJUSTMENT, row.adjustment_id) if row.adjustment_id else None,
-            )
+        for *first, type_, quantity, before, after, reason, kind, reference, cost, actor, adjustment in newest_first(
+            rows, _EXPORTED, "created_at"
+        ):
+            adjusted = public_id(ADJUSTMENT, adjustment) if adjustment else None
+            yield (*first, names[type_], quantity, before, after, reason, kind, reference, cost, actor, adjusted)
 
     @admin.display(description=_("quantity"))
     def change(self, movement: Movement) -> str:
