@@ -57,6 +57,7 @@ FIELDS: Final[dict[str, Any]] = {
     "last_counted_at": _("last counted"),
     "last_movement_at": _("last moved"),
     "level": _("level"),
+    "level_warehouse": _("warehouse"),
     "levels_checked": _("levels checked"),
     "listing_expires_at": _("listed until"),
     "max_holds_per_customer": _("max reservations per customer"),

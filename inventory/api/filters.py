@@ -22,8 +22,16 @@ def store_ids(actor: Actor, code: str | None) -> list[UUID]:
 
 def require_warehouse(actor: Actor, code: str | None, pointer: str = "?warehouseId") -> None:
     """Raise UnknownWarehouse, with a fault, for a warehouse that doesn't exist or is out of reach. None names none."""
-    if code is not None and not Warehouse.objects.visible_to(actor).filter(code=code).exists():
-        raise UnknownWarehouse.at(pointer, f"There is no warehouse {code}.")
+    if code is not None:
+        warehouse_id(actor, code, pointer)
+
+
+def warehouse_id(actor: Actor, code: str, pointer: str = "?warehouseId") -> UUID:
+    """The id of a warehouse. Raises as ``require_warehouse`` does."""
+    found = Warehouse.objects.visible_to(actor).filter(code=code).values_list("pk", flat=True)[:1]
+    for key in found:
+        return key
+    raise UnknownWarehouse.at(pointer, f"There is no warehouse {code}.")
 
 
 def require_existing_warehouse(code: str | None, pointer: str) -> None:

@@ -18,10 +18,11 @@ from audit.console import lists
 from audit.models import IdempotencyKey, OutboxEvent
 from inventory.admin.catalogue.printing import labels_of_places
 from inventory.admin.stock.zones import zones_of
-from inventory.models import StockLevel
+from inventory.models import LowStockAlert, StockLevel
 from inventory.services.stock.movements import MovementFilter, read_movements
 from reservations.models import Reservation
 from tests.config.test_trails import ENTRIES, MOVEMENTS, listed, write_entry, write_movement
+from tests.conftest import Api
 from tests.factories import hold, make_client, make_level, make_store
 from tests.inventory.test_movements import explained
 from tests.staff import browser_of, make_staff
@@ -412,3 +413,52 @@ def test_labels_of_places_are_found_and_counted_by_one_query(monkeypatch: pytest
         labels, asked = labels_of_places(warehouse)
     assert ([label.title for label in labels], asked) == (["A-1", "A-2"], 3)
     assert len(caught) == 1
+
+
+def _reads_of_alerts(api: Api, query: str) -> tuple[list[str], float]:
+    """The ids that the API lists, and how many alerts PostgreSQL read for them, with those that it left out."""
+    found: list[str] = []
+    with connection.execute_wrapper(explained(found)):
+        answer = api.get(f"alerts?{query}")
+    assert answer.status_code == 200, answer.json()
+    read = re.findall(
+        r"on inventory_lowstockalert.*actual rows=([\d.]+) loops=(\d+)\)((?:\n(?! *->).*)*)", "\n".join(found)
+    )
+    removed = [sum(map(int, re.findall(r"Removed by Filter: (\d+)", rest))) for _, _, rest in read]
+    total = sum((float(rows) + left) * int(loops) for (rows, loops, _), left in zip(read, removed, strict=True))
+    return [item["alertId"] for item in answer.json()["items"]], total
+
+
+def test_alerts_of_a_quiet_warehouse_are_found_by_its_index(api: Api) -> None:
+    """Those of all other warehouses are newer: along the ids they would be read first."""
+    quiet, busy = make_level(1, "wh-003"), make_level(1, "wh-001")
+    make_level(1, "wh-009")
+    with connection.cursor() as cursor:
+        for level, number, age, state in ((quiet, 1, 5, "NULL"), (quiet, 1, 4, "now()"), (busy, 3000, 0, "now()")):
+            cursor.execute(
+                "INSERT INTO inventory_lowstockalert (id, level_id, severity, available, opened_at, resolved_at)"
+                f" SELECT uuidv7(make_interval(days => -{age})), %s, 'LOW', 1, now(), {state}"
+                " FROM generate_series(1, %s)",
+                [level.pk, number],
+            )
+        cursor.execute("ANALYZE inventory_lowstockalert, inventory_stocklevel, inventory_warehouse")
+    for query, expected in (("", 1), ("&state=RESOLVED", 1), ("&state=ALL", 2), ("&severity=CRITICAL", 0)):
+        shown, read = _reads_of_alerts(api, f"warehouseId=wh-003{query}")
+        assert len(shown) == expected
+        assert read <= 6, query
+        assert _reads_of_alerts(api, f"warehouseId=wh-009{query}") == ([], 0)
+    of_busy, read = _reads_of_alerts(api, "warehouseId=wh-001&state=ALL&limit=10")
+    assert (len(of_busy), read) == (10, 22)
+
+
+def test_pages_of_a_warehouse_are_its_alerts_each_once_the_newest_first(api: Api) -> None:
+    levels = [make_level(1, f"wh-00{1 + n % 2}") for n in range(12)]
+    known = {"severity": "LOW", "available": 1, "opened_at": timezone.now()}
+    made = [LowStockAlert.objects.create(level=level, **known) for level in levels]
+    shown: list[str] = []
+    following: str | None = ""
+    while following is not None:
+        page = api.get(f"alerts?warehouseId=wh-001&limit=4{following}").json()
+        shown += [item["alertId"] for item in page["items"]]
+        following = f"&cursor={page['next']}" if page.get("next") else None
+    assert shown == [alert.public_id for alert in made[::2]][::-1]

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from audit.models import StaffAccess
-from inventory.models import ReceivingDraft, StockCount, StockLevel, Transfer, Warehouse
+from inventory.models import LowStockAlert, ReceivingDraft, StockCount, StockLevel, Transfer, Warehouse
 from tests.config.test_admin import MAKE_ONE
 from tests.factories import make_level, make_warehouse, recorded
 
@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 POINTS: Any = import_module("inventory.migrations.0013_reorder_point_within_maximum")
 ACCESS: Any = import_module("audit.migrations.0006_all_warehouses_are_given")
 NUMBERS: Any = import_module("inventory.migrations.0019_documents_have_numbers")
+ALERTS: Any = import_module("inventory.migrations.0036_find_alerts_of_a_warehouse")
 DRAFTS: Any = import_module("inventory.migrations.0023_drafts_of_accounts")
 
 
@@ -92,3 +93,15 @@ def test_documents_are_numbered_in_the_order_in_which_they_were_made(model: Any)
         run(statement)
     run(f"ALTER TABLE {table} ADD CONSTRAINT {constraint} UNIQUE (number)")
     assert list(model.objects.order_by("pk").values_list("number", flat=True)) == [1001, 1002, 1003]
+
+
+def test_alerts_are_given_the_warehouses_of_their_levels() -> None:
+    levels = [make_level(1, "wh-001"), make_level(1, "wh-002")]
+    for level in levels:
+        LowStockAlert.objects.create(level=level, severity="LOW", available=1, opened_at=timezone.now())
+    expected = [(level.pk, level.warehouse_id) for level in levels]
+    rows = LowStockAlert.objects.order_by("pk").values_list("level", "level_warehouse")
+    assert list(rows) == expected, "set by the trigger"
+    LowStockAlert.objects.update(level_warehouse=None)
+    ALERTS.fill_warehouses(apps, connection.schema_editor())
+    assert list(rows.all()) == expected

@@ -233,7 +233,7 @@ def _known(value: int | None) -> Any:
 class LowStockAlertAdmin(AssignsSelected, OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
     """Alerts of low stock, the critical first, the oldest first."""
 
-    warehouse_paths = ("level__warehouse__code",)
+    warehouse_paths = ("level_warehouse__code",)
     id_fields = ("pk", "level_id", "level__product_id")
     list_display = (
         "product",

@@ -8,16 +8,18 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
-from audit.api.paging import BY_RANK, page_of
+from audit.api.paging import BY_ID, BY_RANK, page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ALERT
 from audit.roles import Capability
 from inventory import planning
+from inventory.api.filters import require_store, warehouse_id
 from inventory.api.low_stock import contract
 from inventory.api.stock.views import in_places
 from inventory.errors import AlertResolved, UnknownStore, UnknownWarehouse
 from inventory.models import LowStockAlert, Product, StockLevel
+from inventory.models.catalogue_querysets import warehouses_of
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook
 
@@ -94,12 +96,19 @@ class AlertsView(ApiView):
         """Lists the alerts of levels that are or were low, the newest first."""
         query = decode_query(request, contract.AlertsQuery)
         actor = self.actor(request)
-        found = LowStockAlert.objects.visible_to(actor).described()
+        found = LowStockAlert.objects.visible_to(actor)
         if query.state != "ALL":
             found = found.filter(resolved_at__isnull=query.state == "OPEN")
         if query.severity is not None:
             found = found.filter(severity=query.severity)
-        alerts, following = page_of(in_places(found, query, actor, "level__"), query, newest_first=True)
+        require_store(actor, query.store_id)
+        if query.store_id is not None:
+            found = found.filter(level_warehouse__in=warehouses_of([query.store_id]))
+        if query.warehouse_id is not None:
+            place = warehouse_id(actor, query.warehouse_id)
+            newest = found.newest_in(place, behind=BY_ID.after(query), limit=query.limit + 1)
+            found = LowStockAlert.objects.filter(pk__in=newest.values("pk"))
+        alerts, following = page_of(found.described(), query, newest_first=True)
         return respond(contract.AlertPageOut(items=[_alert(row) for row in alerts], next=following))
 
 

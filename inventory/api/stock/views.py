@@ -173,17 +173,17 @@ class _InPlaces(Protocol):
     def warehouse_id(self) -> str | None: ...
 
 
-def in_places(found: Any, query: _InPlaces, actor: Actor, level: str = "") -> Any:
-    """Filter rows by the store and the warehouse that a query names. ``level`` is the lookup prefix of a row's level.
+def in_places(found: Any, query: _InPlaces, actor: Actor) -> Any:
+    """Filter stock levels by the store and the warehouse that a query names.
 
     Raises UnknownStore and UnknownWarehouse, also for those out of reach.
     """
     require_store(actor, query.store_id)
     require_warehouse(actor, query.warehouse_id)
     if query.store_id is not None:
-        found = found.filter(**{f"{level}warehouse__in": warehouses_of([query.store_id])})
+        found = found.filter(warehouse__in=warehouses_of([query.store_id]))
     if query.warehouse_id is not None:
-        found = found.filter(**{f"{level}warehouse__code": query.warehouse_id})
+        found = found.filter(warehouse__code=query.warehouse_id)
     return found
 
 

@@ -54,8 +54,9 @@ class Crossing:
 
 
 _RAISE: Final = f"""
-INSERT INTO inventory_lowstockalert AS alert (id, level_id, severity, available, reorder_point, opened_at)
-SELECT t.id, t.level_id, t.severity, t.available, level.reorder_point, %s
+INSERT INTO inventory_lowstockalert AS alert
+    (id, level_id, level_warehouse_id, severity, available, reorder_point, opened_at)
+SELECT t.id, t.level_id, level.warehouse_id, t.severity, t.available, level.reorder_point, %s
 FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[]) AS t (id, level_id, severity, available)
 JOIN inventory_stocklevel level ON level.id = t.level_id
 JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND warehouse.is_active

@@ -111,7 +111,7 @@ def _claim(warehouse_id: UUID) -> _Digest | None:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [advisory_lock("low-stock-digest", str(warehouse_id))])
         if not cursor.fetchone()[0]:
             return None
-    not_snoozed = LowStockAlert.objects.not_snoozed().without_retired().filter(level__warehouse=warehouse_id)
+    not_snoozed = LowStockAlert.objects.not_snoozed().without_retired().filter(level_warehouse=warehouse_id)
     if not not_snoozed.due_for_mail(timedelta(hours=settings.LOW_STOCK_REMINDER_HOURS)).exists():
         return None
     unlocked = not_snoozed.select_for_update(of=("self",), no_key=True, skip_locked=True)
