@@ -1,4 +1,4 @@
-"""Conditions that the ORM lacks."""
+"""Conditions and expressions that the ORM lacks."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,3 +23,12 @@ def among(field: str, ids: Iterable[UUID]) -> Any:
         template="%(expressions)s)",
         output_field=BooleanField(),
     )
+
+
+def evaluated_once(expression: Any) -> Any:
+    """An expression that is the same for all rows, such as a time before now, as a subquery.
+
+    PostgreSQL evaluates arithmetic with ``Now()`` for each row, which takes as long as all else in a sum over a table.
+    Not for the condition of a query: of a subquery's value, the planner knows nothing.
+    """
+    return Func(expression, template="(SELECT %(expressions)s)")

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
+from audit.db.lookups import evaluated_once
 from audit.hidden import STORE_ID
 from audit.identifiers import first_id_at
 from config.dashboard.parts import Card, Chart, Figure, Hour, LazyText, Reader, link, reservations
@@ -65,7 +66,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _read_stock(actor: Actor) -> dict[str, int]:
     levels = StockLevel.objects.visible_to(actor)
-    line = Now() - Value(timedelta(days=COUNT_DAYS))
+    line = evaluated_once(Now() - Value(timedelta(days=COUNT_DAYS)))
     read = levels.aggregate(
         on_hand=Sum("on_hand"),
         reserved=Sum("reserved"),
@@ -143,7 +144,7 @@ def _read_holds(actor: Actor) -> dict[str, Any]:
     active = Reservation.objects.visible_to(actor).filter(status=Reservation.Status.ACTIVE)
     if actor.warehouse_codes is not None:
         active = active.holding_in(actor.warehouse_codes)
-    is_due, is_soon = Q(expires_at__lte=Now()), Q(expires_at__lte=Now() + Value(SOON))
+    is_due, is_soon = Q(expires_at__lte=Now()), Q(expires_at__lte=evaluated_once(Now() + Value(SOON)))
     found: dict[str, Any] = active.aggregate(
         due=Count("pk", filter=is_due),
         soon=Count("pk", filter=is_soon & ~is_due),

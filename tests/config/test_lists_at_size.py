@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -462,3 +463,24 @@ def test_pages_of_a_warehouse_are_its_alerts_each_once_the_newest_first(api: Api
         shown += [item["alertId"] for item in page["items"]]
         following = f"&cursor={page['next']}" if page.get("next") else None
     assert shown == [alert.public_id for alert in made[::2]][::-1]
+
+
+def test_sums_of_stock_compute_the_line_of_old_counts_once(administrator: Client) -> None:
+    """A time minus days, for each row of the table, took as long as the sums."""
+    levels = [make_level(3) for _ in range(3)]
+    for level, days in zip(levels, (91, 89), strict=False):
+        counted = timezone.now() - timedelta(days=days)
+        StockLevel.objects.filter(pk=level.pk).update(last_counted_at=counted)
+    cache.clear()
+    with CaptureQueriesContext(connection) as caught:
+        cards = administrator.get(reverse("admin:index")).context_data["cards"]
+    (counts,) = [card for card in cards if str(card.title) == "Counts"]
+    assert [figure.value for figure in counts.figures[-2:]] == [1, 1]
+    (sql,) = [query["sql"] for query in caught if 'SUM("inventory_stocklevel"."on_hand")' in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (VERBOSE) {sql}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    sums, _, once = plan.partition("InitPlan")
+    assert "sum(" in sums
+    assert "statement_timestamp()" in once
+    assert plan.count("statement_timestamp()") == 1, plan
