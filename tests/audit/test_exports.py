@@ -3,12 +3,9 @@
 import csv
 import io
 from typing import Any
-from zipfile import ZipFile
 
 import pytest
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
+from openpyxl import load_workbook
 
 from audit.console.exports import csv_file, workbook
 from tests.audit.test_tables import COLUMNS, open_sheet, strict_map, table_of
@@ -57,32 +54,3 @@ def test_what_no_spreadsheet_opens_is_replaced_or_cut(kind: str) -> None:
     assert rows[1][1].startswith("😀" * 16_000)
     assert rows[1][1].endswith("(cut: the limit of a cell)")
     assert rows[2] == ["�=1", "two\nlines\tand a tab"]
-
-
-def test_rows_of_a_workbook_are_as_openpyxl_writes_them() -> None:
-    """Its cells are written as text here, not as elements; the result is the same, byte for byte."""
-    texts = ["x & <y> \"q\" 'z'", " lead", "two\nlines\tand\rmore", "  ", "é😀", "00123"]
-    rows = [texts, [1, -5, 1.5, True, False, 10**17], [None, "", 0, None, 2**31, 1e-9], [None] * 6]
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("codes")
-    sheet.freeze_panes = "A2"
-    text, title = WriteOnlyCell(sheet), WriteOnlyCell(sheet)
-    text.number_format, title.font = "@", Font(bold=True)
-
-    def cell(value: Any, like: Any) -> Any:
-        if not isinstance(value, str) or not value:
-            return value or None if value == "" else value
-        made = WriteOnlyCell(sheet, value)
-        made._style = like._style
-        return made
-
-    header = [*"abcdef"]
-    sheet.append([cell(value, title) for value in header])
-    for row in rows:
-        sheet.append([cell(value, text) for value in row])
-    expected = io.BytesIO()
-    book.save(expected)
-    with ZipFile(expected) as ours, ZipFile(io.BytesIO(workbook("codes", header, rows).content)) as made:
-        assert made.namelist() == ours.namelist()
-        for name in set(ours.namelist()) - {"docProps/core.xml"}:  # It has the time.
-            assert made.read(name) == ours.read(name), name
