@@ -18,15 +18,15 @@ from audit.recording import new_ids
 
 _INSERT_EVENTS: Final = """
 INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload, created_at)
-SELECT id, aggregatetype, key, type, payload, %s
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
-WITH ORDINALITY AS t (id, aggregatetype, key, type, payload, n) ORDER BY n
+SELECT id, (%s::text[])[type], key, (%s::text[])[type], payload::jsonb, %s
+FROM (SELECT unnest(%s::uuid[]) AS id, unnest(%s::int[]) AS type, unnest(%s::text[]) AS key,
+    unnest(%s::text[]) AS payload) AS t
 """
 _INSERT_TRACED_EVENTS: Final = """
 INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload, created_at, traceparent)
-SELECT id, aggregatetype, key, type, payload, %s, traceparent
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::text[])
-WITH ORDINALITY AS t (id, aggregatetype, key, type, payload, traceparent, n) ORDER BY n
+SELECT id, (%s::text[])[type], key, (%s::text[])[type], payload::jsonb, %s, traceparent
+FROM (SELECT unnest(%s::uuid[]) AS id, unnest(%s::int[]) AS type, unnest(%s::text[]) AS key,
+    unnest(%s::text[]) AS payload, unnest(%s::text[]) AS traceparent) AS t
 """
 
 _PUBLISH_FROM: Final = """
@@ -57,12 +57,15 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
     if not rows:
         return
     timestamp = msgspec.json.encode(now)
+    types = [type(row.event) for row in rows]
+    numbers = {type_: number for number, type_ in enumerate(dict.fromkeys(types), start=1)}
     parameters: list[Any] = [
+        columns.texts(type_.AGGREGATE for type_ in numbers),
+        columns.texts(type_.TYPE for type_ in numbers),
         now,
-        columns.raw_uuids(row.event_id.bytes for row in rows),
-        columns.texts(row.event.AGGREGATE for row in rows),
+        columns.raw_uuids([row.event_id.bytes for row in rows]),
+        columns.ints(numbers[type_] for type_ in types),
         columns.texts(row.key for row in rows),
-        columns.texts(row.event.TYPE for row in rows),
         columns.documents(_payload(row, timestamp) for row in rows),
     ]
     if traces.active is None:

@@ -25,11 +25,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     store: str = ""
 
 
+# Sets in the list of columns are read row by row; PostgreSQL would keep those of FROM as tables first.
 _INSERT_ENTRIES: Final = """
-INSERT INTO audit_auditentry (id, at, action, actor, client_id, source, request_id, store, subject_id, changes)
-SELECT id, %s, action, actor, client_id, source, request_id, store, subject_id, changes
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::jsonb[])
-AS t (id, action, actor, client_id, source, request_id, store, subject_id, changes)
+INSERT INTO audit_auditentry (at, id, action, actor, client_id, source, request_id, store, subject_id, changes)
+SELECT %s, unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::text[]), unnest(%s::uuid[]), unnest(%s::text[]),
+    unnest(%s::text[]), unnest(%s::text[]), unnest(%s::uuid[]), unnest(%s::text[])::jsonb
 """
 
 

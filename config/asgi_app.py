@@ -40,6 +40,9 @@ from config.streams import Send, send_stream
 
 _TURN_SECONDS: Final = 0.0005
 """How long a thread, such as one that makes a page of the console, may run Python code while calls wait."""
+_OBJECTS_BEFORE_COLLECTION: Final = 20_000
+"""How many more objects must live before the garbage collector looks at the new ones, instead of 700: a request of 200
+lines has thousands, which end without it."""
 ALIVE: Final = "/health/live"
 
 
@@ -151,6 +154,7 @@ async def _live(receive: Receive, send: Send) -> None:
             programs.begin_web()
             traces.begin_program("web")
             service_role.warn_at_start()
+            gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         else:
             await asyncio.to_thread(traces.end)

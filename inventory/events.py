@@ -42,7 +42,7 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 
     def row(self, level_id: UUID) -> OutboxRow:
         """The outbox row of this event."""
-        return OutboxRow(str(level_id), self, (level_id,))
+        return OutboxRow(msgspec.to_builtins(level_id), self, (level_id,))
 
 
 @register

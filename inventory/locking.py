@@ -28,7 +28,7 @@ SELECT clock_timestamp()::text, * FROM locked
 _LOCK_AND_LOOK: Final = f"""
 WITH locked AS MATERIALIZED (
     SELECT {_COLUMNS}, product_id, warehouse_id
-    FROM inventory_stocklevel WHERE id = ANY({{ids}}) ORDER BY id FOR NO KEY UPDATE
+    FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
 SELECT clock_timestamp()::text, {", ".join(f"locked.{name}" for name in _COLUMNS.split(", "))},
     {WAREHOUSE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}{{facts}}
@@ -36,26 +36,37 @@ FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehous
 JOIN inventory_product product ON product.id = locked.product_id
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 """  # noqa: S608 - constants only
-_NAMES: Final = ", product.id, product.parent_id, warehouse.code"
 _STORES: Final = f"""ARRAY(
     SELECT CASE WHEN {STORE_MAY_SELL} THEN '+' ELSE '-' END || store.code FROM inventory_storewarehouse source
-    JOIN inventory_store store ON store.id = source.store_id WHERE source.warehouse_id = locked.warehouse_id
+    JOIN inventory_store store ON store.id = source.store_id WHERE source.warehouse_id = {{warehouse}}
 )"""  # noqa: S608 - constants only
-_FACTS: Final = f"{_NAMES}, {_STORES}"
-_LOCK_SELLABLE: Final = _LOCK_AND_LOOK.format(ids="%s", facts="")
-_LOCK_WITH_FACTS: Final = _LOCK_AND_LOOK.format(ids="%s", facts=_FACTS)
-_IDS_BY_NAME: Final = """ARRAY(
-    SELECT level.id FROM unnest(%s::uuid[], %s::text[]) AS named (product_id, code)
-    JOIN inventory_warehouse warehouse ON warehouse.code = named.code
-    JOIN inventory_stocklevel level ON level.product_id = named.product_id AND level.warehouse_id = warehouse.id
-)"""
-_LOCK_NAMED: Final = {
+_LOCK_SELLABLE: Final = _LOCK_AND_LOOK.format(facts="")
+_LOCK_WITH_FACTS: Final = _LOCK_AND_LOOK.format(
+    facts=f", product.id, product.parent_id, warehouse.code, {_STORES.format(warehouse='locked.warehouse_id')}"
+)
+_PLACES: Final = {
     # By whether the facts for events are read.
-    is_with: _LOCK_AND_LOOK.format(
-        ids=_IDS_BY_NAME, facts=f"{_NAMES}, {_STORES if is_with else 'NULL'}, warehouse.id, warehouse.is_active"
-    )
+    is_with: f"""
+SELECT warehouse.code, warehouse.id, warehouse.is_active, {WAREHOUSE_MAY_SELL},
+    {_STORES.format(warehouse="warehouse.id") if is_with else "NULL"}
+FROM inventory_warehouse warehouse WHERE warehouse.code = ANY(%s::text[])
+"""  # noqa: S608 - constants only
     for is_with in (False, True)
 }
+_LOCK_NAMED: Final = f"""
+WITH locked AS MATERIALIZED (
+    SELECT {_COLUMNS}, product_id, warehouse_id FROM inventory_stocklevel WHERE id = ANY(ARRAY(
+        SELECT level.id FROM unnest(%s::uuid[], %s::text[]) AS named (product_id, code)
+        JOIN inventory_warehouse warehouse ON warehouse.code = named.code
+        JOIN inventory_stocklevel level ON level.product_id = named.product_id AND level.warehouse_id = warehouse.id
+    )) ORDER BY id FOR NO KEY UPDATE
+)
+SELECT clock_timestamp()::text, {", ".join(f"locked.{name}" for name in _COLUMNS.split(", "))},
+    {PRODUCT_MAY_BE_SOLD}, product.id, product.parent_id, warehouse.code
+FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehouse_id
+JOIN inventory_product product ON product.id = locked.product_id
+LEFT JOIN inventory_product parent ON parent.id = product.parent_id
+"""  # noqa: S608 - constants only
 
 
 def _passing_over(lock: str) -> str:
@@ -129,6 +140,15 @@ class NamedLevel(NamedTuple):
     parent_id: UUID | None
     warehouse_id: UUID
     is_open: bool
+
+
+class _Place(NamedTuple):
+    """What ``lock_named_levels`` reads of a warehouse. ``stores`` are those of ``LevelFacts``."""
+
+    warehouse_id: UUID
+    is_open: bool
+    may_sell: bool
+    stores: list[str]
 
 
 class _Sellable(Mapping[UUID, int]):
@@ -213,7 +233,7 @@ def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
         rows = cursor.fetchall()
     if len(rows) < len(level_ids) or not all(row[9] for row in rows):
         return None
-    return _locked(rows)
+    return _locked(rows, with_facts=settings.LEVEL_EVENTS)
 
 
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:
@@ -227,7 +247,7 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
     with LOCK_WAIT.time(), connection.cursor() as cursor:
         cursor.execute(_LOCKS[settings.LEVEL_EVENTS, wait], [columns.uuids(level_ids)])
         rows = cursor.fetchall()
-    return _locked(rows)
+    return _locked(rows, with_facts=settings.LEVEL_EVENTS)
 
 
 def lock_named_levels(
@@ -239,19 +259,30 @@ def lock_named_levels(
     its hash in Python.
     """
     product_ids, codes = zip(*names, strict=True)
-    with LOCK_WAIT.time(), connection.cursor() as cursor:
-        cursor.execute(_LOCK_NAMED[settings.LEVEL_EVENTS], [columns.uuids(product_ids), columns.texts(codes)])
-        rows = cursor.fetchall()
-    named = {(row[10].int, row[12]): NamedLevel(row[1], row[11], row[14], row[15]) for row in rows}
-    return named, _locked(rows)
+    with LOCK_WAIT.time(), connection.cursor() as of_levels, connection.cursor() as of_places:
+        of_levels.execute(_LOCK_NAMED, [columns.uuids(product_ids), columns.texts(codes)])
+        # In the same round trip, what all levels of a warehouse have in common; later, so that it has all warehouses.
+        of_places.execute(_PLACES[settings.LEVEL_EVENTS], [columns.texts(set(codes))])
+        rows = of_levels.fetchall()
+        places = {code: _Place(*row) for code, *row in of_places.fetchall()}
+    levels = _locked(rows, with_facts=False)
+    named = {}
+    for row, (level_id, counters) in zip(rows, levels.by_id.items(), strict=True):
+        may_be_sold, product_id, parent_id, code = row[9:]
+        place = places[code]
+        if settings.LEVEL_EVENTS:
+            may_be_sold = may_be_sold and place.may_sell
+            counters.facts = LevelFacts(may_be_sold, product_id, parent_id, code, place.stores)
+        named[product_id.int, code] = NamedLevel(level_id, parent_id, place.warehouse_id, place.is_open)
+    return named, levels
 
 
-def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
+def _locked(rows: Sequence[tuple[Any, ...]], *, with_facts: bool) -> LockedLevels:
     """The locked levels. The clock of the last row was read last, and only that one is parsed."""
     if not rows:
         return LockedLevels(now=read_clock(), by_id={})
     by_id = {row[1]: Counters(*row[2:9]) for row in rows}
-    if len(rows[0]) > 10 and settings.LEVEL_EVENTS:
+    if with_facts:
         for counters, row in zip(by_id.values(), rows, strict=True):
             counters.facts = LevelFacts(*row[9:14])
     return LockedLevels(now=times.read_text(rows[-1][0]), by_id=by_id)

@@ -5,11 +5,13 @@ Python (docs/explanation/performance.md). These arrays are six to sixty times fa
 the values, so that a statement is prepared only once.
 """
 
+import sys
+from array import array
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from struct import Struct
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 from uuid import UUID
 
 import psycopg
@@ -69,32 +71,27 @@ class BytesArray(_Array):
     element_oid, array_oid = 17, 1001
 
 
-class JsonArray(_Array):
-    """A ``jsonb[]``."""
-
-    element_oid, array_oid = 3802, 3807
-
-
 def _array(kind: type[_Array], elements: list[bytes]) -> bytes:
-    if not elements:
+    return _counted(kind, len(elements), b"".join(elements))
+
+
+def _counted(kind: type[_Array], count: int, elements: bytes) -> bytes:
+    if not count:
         return _LENGTH(0) + _LENGTH(0) + _LENGTH(kind.element_oid)
-    return _HEADER.pack(1, 1, kind.element_oid, len(elements), 1) + b"".join(elements)
+    return _HEADER.pack(1, 1, kind.element_oid, count, 1) + elements
 
 
 def uuids(values: Iterable[UUID | None]) -> UuidArray:
     """A column of UUIDs."""
-    elements: list[bytes] = []
-    last, element = None, _NULL
-    for value in values:
-        if value is not last:  # Many columns have one value in all rows, such as a client's id.
-            last, element = value, _NULL if value is None else _UUID_LENGTH + value.int.to_bytes(16)
-        elements.append(element)
-    return UuidArray(_array(UuidArray, elements))
+    given = [None if v is None else v.int.to_bytes(16) for v in values]
+    if None in given:
+        return UuidArray(_array(UuidArray, [_NULL if v is None else _UUID_LENGTH + v for v in given]))
+    return raw_uuids(cast(list[bytes], given))
 
 
-def raw_uuids(values: Iterable[bytes]) -> UuidArray:
+def raw_uuids(values: list[bytes]) -> UuidArray:
     """A column of UUIDs, each as its 16 bytes."""
-    return UuidArray(_array(UuidArray, [_UUID_LENGTH + v for v in values]))
+    return UuidArray(_counted(UuidArray, len(values), _UUID_LENGTH + _UUID_LENGTH.join(values)))
 
 
 def texts(values: Iterable[str | None]) -> TextArray:
@@ -114,8 +111,13 @@ def joined(codes: Iterable[str]) -> str:
 
 
 def ints(values: Iterable[int]) -> IntArray:
-    """A column of integers of 32 bits. Raises struct.error beyond."""
-    return IntArray(_array(IntArray, [_INT(4, v) for v in values]))
+    """A column of integers of 32 bits. Raises OverflowError beyond."""
+    given = array("i", values)
+    elements = array("i", (4, 0)) * len(given)  # The length in bytes stands before each of them.
+    elements[1::2] = given
+    if sys.byteorder == "little":
+        elements.byteswap()
+    return IntArray(_counted(IntArray, len(given), elements.tobytes()))
 
 
 def optional_ints(values: Iterable[int | None]) -> IntArray:
@@ -143,9 +145,13 @@ def blobs(values: Iterable[bytes]) -> BytesArray:
     return BytesArray(_array(BytesArray, [_bytes(v) for v in values]))
 
 
-def documents(values: Iterable[bytes]) -> JsonArray:
-    """A column of JSON documents, encoded already."""
-    return JsonArray(_array(JsonArray, [_bytes(b"\x01" + v) for v in values]))
+def documents(values: Iterable[bytes]) -> TextArray:
+    """A column of JSON documents, encoded already, as texts: cast each, ``document::jsonb``. PostgreSQL would parse a
+    ``jsonb[]`` as a whole, and keep what it needs for each document until all are parsed."""
+    elements: list[bytes] = []
+    for value in values:
+        elements += (_LENGTH(len(value)), value)
+    return TextArray(_counted(TextArray, len(elements) // 2, b"".join(elements)))
 
 
 def _bytes(value: bytes) -> bytes:
@@ -168,6 +174,6 @@ class _ArrayDumper(Dumper):
 
 def register() -> None:
     """Register the arrays with psycopg. Call it before the first connection, which copies the registered types."""
-    for kind in (UuidArray, TextArray, IntArray, BoolArray, TimeArray, BytesArray, JsonArray):
+    for kind in (UuidArray, TextArray, IntArray, BoolArray, TimeArray, BytesArray):
         dumper = type(f"{kind.__name__}Dumper", (_ArrayDumper,), {"oid": kind.array_oid})
         psycopg.adapters.register_dumper(kind, dumper)

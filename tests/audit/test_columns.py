@@ -71,10 +71,15 @@ class TestColumns(TestCase):
 def test_documents_are_jsonb() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT v ->> 'name', jsonb_typeof(v) FROM unnest(%s::jsonb[]) AS t (v)",
+            "SELECT v::jsonb ->> 'name', jsonb_typeof(v::jsonb) FROM unnest(%s::text[]) AS t (v)",
             [columns.documents([b'{"name":"\xc3\xa9"}', b"[1]"])],
         )
         assert cursor.fetchall() == [("é", "object"), (None, "array")]
+
+
+def test_integers_of_more_than_32_bits_are_refused() -> None:
+    with pytest.raises(OverflowError):
+        columns.ints([2**31])
 
 
 @pytest.mark.django_db

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from audit.actors import Actor
 from audit.errors import DomainError, Invalid, VersionConflict
 from audit.hidden import rows_for
 from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse
+from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
 from inventory.services.stock import adjusted_levels
 from inventory.services.stock.adjusted_levels import lock_at_once, resolve
@@ -103,6 +105,26 @@ def test_an_adjustment_is_audited_and_published() -> None:
     assert entry.changes["adjustmentId"] == f"adj-{adjusted.id}"
     event = published("StockAdjustedEvent")[-1]
     assert (event["quantity"], event["previousStock"], event["newStock"]) == (-3, 10, 7)
+
+
+@pytest.mark.parametrize(
+    "reasons", [["test"], ["test"] * 50, ["first", "second"] * 25], ids=["one", "alike", "different"]
+)
+def test_each_line_is_written_with_its_own_reason_reference_and_cost(reasons: list[str]) -> None:
+    levels = [make_level(10) for _ in reasons]
+    fields = [{"reference": f"of {reason}", "cost_per_unit": Decimal(len(reason))} for reason in reasons]
+    adjust(
+        *(
+            msgspec.structs.replace(line(level, 3, **given), reason=reason)
+            for level, reason, given in zip(levels, reasons, fields, strict=True)
+        )
+    )
+    for level, reason, given in zip(levels, reasons, fields, strict=True):
+        movement = Movement.objects.filter(level=level).latest("id")
+        assert (movement.reason, movement.quantity, movement.quantity_after) == (reason, 3, 13)
+        assert (movement.reference, movement.cost_per_unit) == (given["reference"], given["cost_per_unit"])
+        entry = [entry for entry in recorded("inventory_stock_adjusted") if entry.subject_id == level.id][-1]
+        assert (entry.changes["reason"], entry.changes["reference"]) == (reason, given["reference"])
 
 
 def test_lines_of_one_level_are_decided_on_by_their_sum_and_answered_in_order() -> None:
@@ -313,10 +335,18 @@ def outcome_of(find: Callable[[], Any]) -> Any:
         return type(error), [(fault.pointer, fault.code, fault.detail) for fault in error.faults]
 
 
+def facts_of(levels: LockedLevels) -> dict[UUID, Counters]:
+    for found in levels.by_id.values():
+        assert found.facts is not None
+        found.facts.stores.sort()
+    return levels.by_id
+
+
 def test_levels_that_are_locked_at_once_are_those_that_are_found_first() -> None:
     make_warehouse("wh-002")
     closed = make_warehouse("wh-003")
-    parents = [make_product() for _ in range(3)]
+    make_store("outlet", "wh-002", "wh-001", is_default=False)
+    parents = [make_product(), make_product(), make_product(is_active=False)]
     variants = [make_variant(parent) for parent in parents]
     for product in (parents[0], *variants[1:]):
         for warehouse in ("wh-001", "wh-002", "wh-003"):
@@ -345,6 +375,7 @@ def test_levels_that_are_locked_at_once_are_those_that_are_found_first() -> None
             places, levels = found
             assert places == expected
             assert {place.level_id for place in places if place.level_id} <= levels.by_id.keys()
+            assert facts_of(levels) == facts_of(lock_levels(levels.by_id.keys()))
         else:
             assert found == expected
         agreed[type(expected)] += 1

@@ -72,9 +72,17 @@ class AdjustIn(Body, kw_only=True):
         return [
             fault
             for index, line in enumerate(readable(self.adjustments))
-            if is_read(line, "quantity", "type", "force", "order_id")
+            if not _is_plain(line) and is_read(line, "quantity", "type", "force", "order_id")
             for fault in line_faults(index, line)
         ]
+
+
+def _is_plain(line: object) -> bool:
+    """Whether ``line_faults`` has nothing to look at, as in most lines: found out sooner than whether all of it could
+    be read."""
+    if not isinstance(line, AdjustmentIn) or line.order_id is not None or line.force is not False:
+        return False
+    return isinstance(line.quantity, int) and line.quantity > 0
 
 
 class AdjustedLineOut(Answer, kw_only=True):

@@ -1,6 +1,6 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -286,27 +286,35 @@ def _apply(
     request: AdjustRequest, places: Sequence[AdjustedLevel], levels: LockedLevels, ledger: Ledger
 ) -> list[AppliedLine]:
     """Apply the lines to the ledger, those of one level in an order that keeps on hand within its bounds."""
-    indexes_of: dict[UUID, list[int]] = {}
-    for index, place in enumerate(places):
-        assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
-        indexes_of.setdefault(place.level_id, []).append(index)
     applied: dict[int, AppliedLine] = {}
-    for level_id, indexes in indexes_of.items():
+    for index in _order(request.adjustments, places, levels):
+        line, place = request.adjustments[index], places[index]
+        level_id, change = place.level_id, line.change
+        assert level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
         counters = levels.by_id[level_id]
-        changes = [request.adjustments[index].change for index in indexes]
-        for place_in_level in _within_bounds(changes, counters.on_hand) if len(indexes) > 1 else (0,):
-            index = indexes[place_in_level]
-            line = _applied_line(request.adjustments[index], places[index], level_id, counters)
-            ledger.move(level_id, line.adjustment.change, _cause(request, line.adjustment))
-            applied[index] = line
+        before = counters.on_hand
+        parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+        applied[index] = AppliedLine(line, level_id, parent, own, before, before + change, counters.reserved)
+        ledger.move(level_id, change, _cause(request, line))
     return [applied[index] for index in range(len(places))]
 
 
-def _applied_line(line: Adjustment, place: AdjustedLevel, level_id: UUID, counters: Counters) -> AppliedLine:
-    """The applied line, with these counters."""
-    before, reserved = counters.on_hand, counters.reserved
-    parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
-    return AppliedLine(line, level_id, parent, own, before, before + line.change, reserved)
+def _order(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> Iterable[int]:
+    """The order in which lines are applied, as indexes; that of the request if each is of another level."""
+    ids = [place.level_id for place in places]
+    if len(set(ids)) == len(ids):
+        return range(len(ids))
+    indexes_of: dict[UUID, list[int]] = {}
+    for index, level_id in enumerate(ids):
+        assert level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
+        indexes_of.setdefault(level_id, []).append(index)
+    return [
+        indexes[place_in_level]
+        for level_id, indexes in indexes_of.items()
+        for place_in_level in _within_bounds(
+            [adjustments[index].change for index in indexes], levels.by_id[level_id].on_hand
+        )
+    ]
 
 
 def _cause(request: AdjustRequest, line: Adjustment) -> MovementCause:

@@ -55,11 +55,13 @@ _GIVE_BACK_AND_RETURN: Final = (
 )
 """The same, returning what ``level_events.publish_changes`` reads."""
 
+# Sets in the list of columns are read row by row; PostgreSQL would keep those of FROM as tables first.
 _INSERT_MOVEMENTS: Final = """
-INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
-    reference, cost_per_unit, actor, adjustment_id, store, created_at)
-SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[],
-    %s::text[], %s::text[]::numeric[], %s::text[], %s::uuid[], %s::text[]) AS t
+INSERT INTO inventory_movement (created_at, id, level_id, type, quantity, quantity_before, quantity_after, reason,
+    reference_type, reference, cost_per_unit, actor, adjustment_id, store)
+SELECT %s, unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::int[]), unnest(%s::int[]),
+    unnest(%s::int[]), unnest(%s::text[]), unnest(%s::text[]), unnest(%s::text[]), unnest(%s::text[])::numeric,
+    unnest(%s::text[]), unnest(%s::uuid[]), unnest(%s::text[])
 """
 
 
