@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.test import Client
 from uuid_utils.compat import uuid7
 
 from audit import authentication
-from config import addresses, throttling
+from config import throttling
 from config.asgi_app import Application
 from inventory.models import StockLevel, Store
 from tests.conftest import Api
@@ -176,22 +176,6 @@ def test_wrong_tokens_of_ipv6_are_counted_by_the_network_of_a_customer(settings:
     numbers = iter(range(1, 100))
     problem(refused(lambda: wrong(f"2001:db8:0:7::{next(numbers):x}")), 429, "throttled")
     assert wrong("2001:db8:0:8::1").status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("[2001:DB8:1:2::9]", "2001:db8:1:2::"),
-        ("fe80::1%eth0", "fe80::"),
-        ("", None),
-        ("unknown", None),
-    ],
-)
-def test_callers_are_counted_by_network(address: str, network: str | None) -> None:
-    assert addresses.network_of(address) == network
 
 
 def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
@@ -385,22 +369,3 @@ def test_what_is_refused_or_read_costs_nothing(api: Api, settings: LazySettings,
     assert spend(api, level, 2).status_code == 409
     assert api.get("levels").status_code == 200
     assert not throttling._costs._counts
-
-
-@pytest.mark.parametrize(
-    ("proxies", "forwarded", "address"),
-    [
-        (0, "1.1.1.1", "9.9.9.9"),
-        (1, "1.1.1.1, 2.2.2.2", "2.2.2.2"),
-        (2, "1.1.1.1, 2.2.2.2, 3.3.3.3", "2.2.2.2"),
-        (2, "3.3.3.3", "9.9.9.9"),
-        (1, "", "9.9.9.9"),
-    ],
-)
-def test_an_address_is_what_trusted_proxies_saw(
-    settings: LazySettings, proxies: int, forwarded: str, address: str
-) -> None:
-    settings.TRUSTED_PROXIES = proxies
-    request = HttpRequest()
-    request.META = {"HTTP_X_FORWARDED_FOR": forwarded, "REMOTE_ADDR": "9.9.9.9"}
-    assert addresses.address_of(request) == address
