@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.browser.pages import CHROMIUM, DESKTOP, QUIET, Open
 from tests.staff import browser_of, make_staff
 
-PATIENCE_MILLISECONDS = 20_000
+PATIENCE_MILLISECONDS = 60_000
 """The timeout of expectations, long enough for busy machines."""
 REFUSED_FORM = "the server responded with a status of 422"
 """The browser's console message for a form that is shown again with its errors."""

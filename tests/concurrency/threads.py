@@ -16,7 +16,7 @@ from django.db import connection, connections
 
 from audit.errors import DomainError
 
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.005
 
 

@@ -23,7 +23,7 @@ from config import embedded
 from config.embedded.supervisor import GRACE_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 60
 # Joins, prints that it has, and waits until its standard input is closed.
 CLIENT = """
 import sys

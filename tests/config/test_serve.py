@@ -79,14 +79,14 @@ class Place:
         )
 
     def probe(self) -> subprocess.CompletedProcess[str]:
-        """The image's HEALTHCHECK, for as long as Docker would let it run."""
+        """The image's HEALTHCHECK."""
         return subprocess.run(
             command_of("HEALTHCHECK"),
             cwd=REPOSITORY,
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 

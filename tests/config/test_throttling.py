@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.test import Client
 from uuid_utils.compat import uuid7
 
 from audit import authentication
-from config import addresses, throttling
+from config import throttling
 from config.asgi_app import Application
 from inventory.models import StockLevel, Store
 from tests.conftest import Api
@@ -47,10 +47,17 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> Warnings:
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Counters of their own, and a connection to Redis that is made anew."""
     for name in ("_requests", "_costs", "_failed_tokens"):
-        monkeypatch.setattr(throttling, name, throttling._Counter(f"test-{uuid7()}"))
+        monkeypatch.setattr(throttling, name, new_counter())
     forget_connection()
     yield
     forget_connection()
+
+
+def new_counter() -> Any:
+    """A counter of its own, whose window has just begun: counts would begin anew if it ended within the test."""
+    counter = throttling._Counter(f"test-{uuid7()}")
+    counter._ends_at = time.time() + 59
+    return counter
 
 
 def forget_connection() -> None:
@@ -68,23 +75,25 @@ def rested() -> None:
 @contextmanager
 def slow_redis(settings: LazySettings, seconds: float | None) -> Iterator[None]:
     """A Redis that answers each command after some time, or never."""
+    over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.getsockname()[1]}"
         forget_connection()
-        threading.Thread(target=answer_slowly, args=(server, seconds), daemon=True).start()
+        threading.Thread(target=answer_slowly, args=(server, seconds, over), daemon=True).start()
         yield
+        over.set()
         forget_connection()
 
 
-def answer_slowly(server: socket.socket, seconds: float | None) -> None:
+def answer_slowly(server: socket.socket, seconds: float | None, over: threading.Event) -> None:
     with suppress(OSError):
         while True:
             connection, _ = server.accept()
             with suppress(OSError), connection:
                 while asked := connection.recv(65536):
-                    if seconds is not None:
-                        time.sleep(seconds)
-                        connection.sendall((b"+OK\r\n" if b"CLIENT" in asked else b":1\r\n") * asked.count(b"*"))
+                    if over.wait(seconds):
+                        break
+                    connection.sendall((b"+OK\r\n" if b"CLIENT" in asked else b":1\r\n") * asked.count(b"*"))
 
 
 def lose_redis(settings: LazySettings) -> None:
@@ -94,8 +103,8 @@ def lose_redis(settings: LazySettings) -> None:
 
 
 def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
-    """The first refusal. The requests span at most two minutes, so twice the limit plus one are enough."""
-    for _ in range(7):
+    """The first refusal. No limit here is over three requests."""
+    for _ in range(4):
         response = send()
         if response.status_code == 429:
             return response
@@ -169,22 +178,6 @@ def test_wrong_tokens_of_ipv6_are_counted_by_the_network_of_a_customer(settings:
     assert wrong("2001:db8:0:8::1").status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("[2001:DB8:1:2::9]", "2001:db8:1:2::"),
-        ("fe80::1%eth0", "fe80::"),
-        ("", None),
-        ("unknown", None),
-    ],
-)
-def test_callers_are_counted_by_network(address: str, network: str | None) -> None:
-    assert addresses.network_of(address) == network
-
-
 def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +186,7 @@ def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
     monkeypatch.setattr(authentication, "_read", lambda token, digest: looked_up.append(token))
     for _ in range(20):
         wrong("10.0.0.1")
-    assert len(looked_up) <= 6  # Two minutes may be touched.
+    assert len(looked_up) == 3
 
 
 def test_a_wrong_token_with_a_large_body_is_counted_and_looked_up_once(
@@ -207,9 +200,9 @@ def test_a_wrong_token_with_a_large_body_is_counted_and_looked_up_once(
     for length in (len(sent), None):
         assert [over_the_loop(application, sent, length) for _ in range(3)] == [401] * 3
     assert len(looked_up) == 6
-    assert throttling._failed_tokens._counts["10.0.0.3"].own <= 6  # A new minute may have begun.
+    assert throttling._failed_tokens._counts["10.0.0.3"].own == 6
     settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1
-    assert 429 in {over_the_loop(application, sent, len(sent)) for _ in range(3)}
+    assert over_the_loop(application, sent, len(sent)) == 429
 
 
 def over_the_loop(application: Application, content: bytes, length: int | None) -> int:
@@ -259,12 +252,12 @@ def test_a_token_that_could_not_be_looked_up_is_not_counted(
 def test_a_slow_redis_neither_opens_a_limit_nor_is_waited_for(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch, warnings: Warnings, seconds: float | None
 ) -> None:
-    monkeypatch.setattr(throttling, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(throttling, "_TIMEOUT_SECONDS", 60)
     with slow_redis(settings, seconds):
         began = time.monotonic()
         waits = [throttling._requests.add("x", 1, 300) for _ in range(1000)]
-        assert time.monotonic() - began < 0.25
-        assert sum(wait is None for wait in waits) <= 600  # Two minutes may be touched.
+        assert time.monotonic() - began < 30
+        assert sum(wait is None for wait in waits) <= 300
 
 
 def test_without_redis_the_limits_hold_by_the_own_count(
@@ -280,8 +273,12 @@ def test_without_redis_the_limits_hold_by_the_own_count(
     assert set(warnings.events) == {"throttling_without_redis"}
 
 
-def test_while_redis_is_away_it_is_asked_every_few_seconds(settings: LazySettings, warnings: Warnings) -> None:
+def test_while_redis_is_away_it_is_asked_every_few_seconds(
+    settings: LazySettings, warnings: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lose_redis(settings)
+    assert throttling._PAUSE_AFTER_FAILURE_SECONDS < 10
+    monkeypatch.setattr(throttling, "_PAUSE_AFTER_FAILURE_SECONDS", 60)
     for name in range(50):
         throttling._requests.add(f"x{name}", 1, 1)
         rested()
@@ -290,7 +287,9 @@ def test_while_redis_is_away_it_is_asked_every_few_seconds(settings: LazySetting
 
 def test_processes_count_together_by_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "_SEND_EVERY_SECONDS", 0.0)
-    one, other = (throttling._Counter(kind) for kind in [f"test-{uuid7()}"] * 2)
+    one = new_counter()
+    other = throttling._Counter(one._kind)
+    other._ends_at = one._ends_at
     for _ in range(30):
         for counter in (one, other):
             counter.add("x", 1, 1000)
@@ -329,7 +328,7 @@ def test_a_client_that_has_written_too_much_may_still_read(
 
 def cost(work: Callable[[], HttpResponse]) -> int:
     """What a command is charged."""
-    throttling._costs = throttling._Counter(f"test-{uuid7()}")
+    throttling._costs = new_counter()
     assert work().status_code < 300
     return sum(count.own for count in throttling._costs._counts.values())
 
@@ -370,22 +369,3 @@ def test_what_is_refused_or_read_costs_nothing(api: Api, settings: LazySettings,
     assert spend(api, level, 2).status_code == 409
     assert api.get("levels").status_code == 200
     assert not throttling._costs._counts
-
-
-@pytest.mark.parametrize(
-    ("proxies", "forwarded", "address"),
-    [
-        (0, "1.1.1.1", "9.9.9.9"),
-        (1, "1.1.1.1, 2.2.2.2", "2.2.2.2"),
-        (2, "1.1.1.1, 2.2.2.2, 3.3.3.3", "2.2.2.2"),
-        (2, "3.3.3.3", "9.9.9.9"),
-        (1, "", "9.9.9.9"),
-    ],
-)
-def test_an_address_is_what_trusted_proxies_saw(
-    settings: LazySettings, proxies: int, forwarded: str, address: str
-) -> None:
-    settings.TRUSTED_PROXIES = proxies
-    request = HttpRequest()
-    request.META = {"HTTP_X_FORWARDED_FOR": forwarded, "REMOTE_ADDR": "9.9.9.9"}
-    assert addresses.address_of(request) == address

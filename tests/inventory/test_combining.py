@@ -17,7 +17,7 @@ from inventory.transactions import Patience
 from tests.loops import run
 
 R = TypeVar("R")
-PATIENCE = 10
+PATIENCE = 60
 
 
 class Service:

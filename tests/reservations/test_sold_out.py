@@ -49,7 +49,7 @@ from tests.sold_out import long_memory, refused_at_once, reserve, sell_out
 
 __all__ = ["counted", "long_memory"]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "long_memory")]
-SOON: Final = timedelta(seconds=1)
+SOON: Final = timedelta(seconds=3)
 
 
 def test_refusals_of_many_lines_are_decided_each_time_and_not_kept() -> None:

@@ -14,10 +14,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long to wait for what must happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class HttpReceiver:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._listening.wait(10)
+        assert self._listening.wait(PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +67,7 @@ class HttpReceiver:
     def url(self, path: str = "/ok", host: str = "127.0.0.1") -> str:
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
 
-    def wait_for(self, count: int, seconds: float = 20) -> list[Received]:
+    def wait_for(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[Received]:
         """Wait until so many requests have come."""
         wait_until(lambda: len(self.requests) >= count, seconds, lambda: f"{len(self.requests)} of {count} requests")
         return list(self.requests)
@@ -139,7 +142,9 @@ class HttpReceiver:
         await writer.drain()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20, what: Callable[[], str] = lambda: "nothing") -> None:
+def wait_until(
+    condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS, what: Callable[[], str] = lambda: "nothing"
+) -> None:
     """Wait until something is so. Fails after a long while."""
     end = time.monotonic() + seconds
     while not condition():

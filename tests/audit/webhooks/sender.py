@@ -14,6 +14,7 @@ from audit.models import WebhookAttempt, WebhookDelivery, WebhookSubscription
 from audit.webhooks import managing
 from audit.webhooks.running import run_webhooks
 from tests.audit.feed.writers import Writer
+from tests.audit.webhooks.receiver import PATIENCE_SECONDS
 from tests.factories import ACTOR
 
 
@@ -30,12 +31,12 @@ def sending() -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE_SECONDS)
     try:
         yield
     finally:
         stop[1].call_soon_threadsafe(stop[0].set)
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 

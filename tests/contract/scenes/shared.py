@@ -1,11 +1,13 @@
 """Scenes of the refusals that operations share, each with one of them."""
 
+import time
 from typing import Any, Final
 
 from django.conf import settings
 
 from audit.authentication import issue_token
 from audit.roles import Role
+from config import throttling
 from reservations.services.availability import availability
 from reservations.services.holds.limits import cart_lock
 from tests.conftest import Api
@@ -42,6 +44,7 @@ def _unsupported_media_type(stage: Stage) -> Asked:
 
 def _throttled(stage: Stage) -> Asked:
     stage.patch.setattr(settings, "THROTTLE_REQUESTS_PER_MINUTE", 1)
+    stage.patch.setattr(throttling._requests, "_ends_at", time.time() + 59)  # Counts begin anew with each minute.
     for _ in range(3):
         stage.api.post("check-availability", {"items": [item(1)]})
     return Asked(_BODY)
