@@ -59,7 +59,7 @@ class HandedIn(NamedTuple):
 def hand_in(route: Route, arguments: Mapping[str, Any], scope: Message, body: bytes) -> HandedIn | None:
     """Hand a request to its view on the event loop. Returns None, with nothing done, if it needs a thread."""
     meta = _meta_of(scope)
-    if meta is None or any("\0" in str(argument) for argument in arguments.values()):
+    if meta is None or "\0" in scope["path"]:
         return None
     caller, method = cached_caller(meta.get("HTTP_AUTHORIZATION", "")), scope["method"]
     if caller is None or not route.view.permits(caller, method) or not _is_served(meta.get("HTTP_HOST", "")):

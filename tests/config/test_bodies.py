@@ -138,6 +138,38 @@ def test_who_brings_too_little_in_time_is_refused_and_who_brings_enough_may_go_o
     assert len(read(Caller(parts, known=True, pause_seconds=300), LOGIN)[0]) == 6 * 16 * KIB + 1
 
 
+def started(caller: Caller) -> asyncio.Task[bytes]:
+    """The reading of a body, on the running event loop."""
+    body = Body({"path": LOGIN, "headers": []}, caller.receive, Budget(64 * KIB), caller.is_known)
+    return asyncio.create_task(body.read())
+
+
+def test_each_of_many_bodies_has_a_time_of_its_own(settings: LazySettings) -> None:
+    settings.PROGRESS_SECONDS = 0.5
+    whole, begun = part(1, more=False), part(1)
+
+    async def outcomes() -> list[Any]:
+        reads = [started(Caller([whole])), started(Caller([begun])), started(Caller([whole], pause_seconds=0.2))]
+        await asyncio.gather(*reads, return_exceptions=True)
+        # The first timer has ended with the last of these waits.
+        reads += [started(Caller([])), started(Caller([whole], pause_seconds=0.2))]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    found = run(outcomes())
+    assert [each.status if isinstance(each, Refused) else each for each in found] == [b"x", 408, b"x", 408, b"x"]
+
+
+def test_a_reading_that_is_cancelled_is_not_taken_for_a_slow_caller() -> None:
+    async def is_cancelled() -> bool:
+        reading = started(Caller([]))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        return reading.cancelled()
+
+    assert run(is_cancelled())
+
+
 def test_a_caller_who_is_gone_is_gone() -> None:
     with pytest.raises(Gone):
         read(Caller([part(1), {"type": "http.disconnect"}]), LOGIN)

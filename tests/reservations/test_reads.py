@@ -127,7 +127,7 @@ def test_a_list_is_read_with_as_many_statements_whatever_it_holds(api: Api, djan
     api.get("reservations")
     hold((level, 1))
     for _ in range(2):
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(2):
             api.get("reservations")
         for _ in range(10):
             hold((level, 1))

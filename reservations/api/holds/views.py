@@ -18,13 +18,12 @@ from audit.roles import Capability
 from inventory.api.filters import store_ids
 from inventory.combining import LongReading, Reading
 from inventory.errors import UnknownStore
-from inventory.locking import read_clock
 from reservations import group_commit
 from reservations.api.holds import answers, contract, refusals
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
 from reservations.models.holds import ReservationQuerySet
-from reservations.services.holds import documents, lists, placing, reading
+from reservations.services.holds import lists, placing, reading, snapshots
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.extending import ExtendRequest
 from reservations.services.holds.lists import ListRequest
@@ -259,8 +258,7 @@ def _page(actor: Actor, query: contract.ReservationsQuery) -> contract.Reservati
         updates = read_updates(found, stores, query.updated_since, behind=behind, limit=query.limit + 1)
         page, following = BY_MOMENT.page(updates, query, lambda update: update)
         ids = [id_ for _, id_ in page]
-    read = documents.read_holds(ids)
-    now = read_clock()
+    read, now = snapshots.read(ids)
     items = [answers.read(read[id_], now) for id_ in ids]
     return contract.ReservationPageOut(items=items, next=following)
 

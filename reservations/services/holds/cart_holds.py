@@ -1,16 +1,16 @@
 """What carts hold: their ACTIVE reservations, locked for a basket or read for an answer."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.db import connection
 
 from audit import hidden
 from audit.db import columns
-from reservations.services.holds import documents
-from reservations.services.holds.documents import HeldItem, Hold
+from reservations.services.holds import documents, snapshots
+from reservations.services.holds.documents import Hold
 
 _ACTIVE: Final = """
 SELECT id FROM (SELECT * FROM reservations_reservation WHERE cart_id = ANY(%s::text[]) OFFSET 0) AS of_carts
@@ -51,40 +51,9 @@ def read_owners(cart_ids: Collection[str], store_ids: Collection[UUID]) -> tuple
     return [row[0] for row in rows], owners
 
 
-_OF_ITEM: Final = 8
-"""The number of an item's columns."""
-_OF_HOLD: Final = 1 + documents.COLUMNS.count(",")
-_READ: Final = f"""
-WITH held AS MATERIALIZED (
-    SELECT {documents.COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
-    WHERE r.id = ANY(ARRAY({_ACTIVE.format(stores=f"<> '{hidden.STORE_ID}'")}))
-)
-SELECT statement_timestamp(), held.*, {"NULL, " * _OF_ITEM} NULL AS item_id
-FROM (SELECT) AS once LEFT JOIN held ON true
-UNION ALL
-SELECT NULL, item.reservation_id, {"NULL, " * (_OF_HOLD - 1)} item.level_id, product.id, product.parent_id,
-    level.warehouse_id, warehouse.code, item.quantity, item.unit_price, item.pinned, item.id
-FROM reservations_reservationitem item
-JOIN inventory_stocklevel level ON level.id = item.level_id
-JOIN inventory_product product ON product.id = level.product_id
-JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
-WHERE item.reservation_id = ANY(ARRAY(SELECT id FROM held))
-ORDER BY item_id NULLS FIRST, created_at, id
-"""  # noqa: S608 - constants only
-"""Returns a row for each reservation, or one with only the time if there is none, then a row for each item. Rows of
-items leave out the columns of their reservation, which took most of the time for 200 items."""
+_READ: Final = snapshots.statement(_ACTIVE.format(stores=f"<> '{hidden.STORE_ID}'"))
 
 
 def read(cart_ids: Collection[str]) -> tuple[list[Hold], datetime]:
     """The ACTIVE reservations of carts, due ones, too, the oldest first, and the database's time. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, [columns.texts(cart_ids)])
-        rows = cursor.fetchall()
-    holds: list[Sequence[Any]] = []
-    items: dict[UUID, list[HeldItem]] = {}
-    for row in rows:
-        if row[0] is None:
-            items.setdefault(row[1], []).append(documents.item_of(row[1 + _OF_HOLD : -1]))
-        elif row[1] is not None:
-            holds.append(row[1 : 1 + _OF_HOLD])
-    return [Hold(*(*row, tuple(items.get(row[0], ())))) for row in holds], rows[0][0]
+    return snapshots.fetch(_READ, [columns.texts(cart_ids)])

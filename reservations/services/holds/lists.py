@@ -11,8 +11,7 @@ from django.db import connection
 from audit import hidden
 from audit.actors import Actor
 from audit.db import columns
-from inventory.locking import read_clock
-from reservations.services.holds import documents
+from reservations.services.holds import snapshots
 from reservations.services.holds.documents import Hold
 
 
@@ -44,7 +43,7 @@ ORDER BY asked.n, found.id DESC
 
 
 def list_holds(requests: Sequence[ListRequest]) -> list[tuple[list[Hold], datetime]]:
-    """The reservations of each request, the newest first, and the database's time. Four statements for all.
+    """The reservations of each request, the newest first, and the database's time. Two statements for all.
 
     Raises PermissionDenied for an actor limited to some warehouses.
     """
@@ -62,8 +61,7 @@ def list_holds(requests: Sequence[ListRequest]) -> list[tuple[list[Hold], dateti
             ],
         )
         found: list[tuple[int, UUID]] = cursor.fetchall()
-    read = documents.read_holds({id_ for _, id_ in found})
-    now = read_clock()
+    read, now = snapshots.read({id_ for _, id_ in found})
     lists: list[list[Hold]] = [[] for _ in requests]
     for number, id_ in found:
         if id_ in read:  # Otherwise it was archived in between.

@@ -8,9 +8,8 @@ import msgspec
 
 from audit.actors import Actor
 from audit.errors import DomainError, raise_refusal
-from inventory.locking import read_clock
 from reservations.errors import ReservationNotFound
-from reservations.services.holds import cart_holds, documents
+from reservations.services.holds import cart_holds, snapshots
 from reservations.services.holds.documents import Hold
 
 
@@ -28,9 +27,8 @@ def read_hold(actor: Actor, id_: UUID) -> tuple[Hold, datetime]:
 
 
 def read_holds(requests: Sequence[ReadRequest]) -> list[tuple[Hold, datetime] | DomainError]:
-    """``read_hold`` for many requests, each answered on its own, in order. Three statements for all."""
-    read = documents.read_holds({request.reservation_id for request in requests})
-    now = read_clock()
+    """``read_hold`` for many requests, each answered on its own, in order. One statement for all."""
+    read, now = snapshots.read({request.reservation_id for request in requests})
     outcomes: list[tuple[Hold, datetime] | DomainError] = []
     for request in requests:
         hold = read.get(request.reservation_id)
