@@ -35,6 +35,16 @@ def rolled_back() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
+@contextmanager
+def shared_by_module(blocker: Any) -> Iterator[None]:
+    """Keep the rows that are made inside for all tests of a module, each of which rolls back its own changes alone.
+
+    For the fixture of a module whose tests all need the rows. ``blocker`` is pytest-django's ``django_db_blocker``.
+    """
+    with blocker.unblock(), rolled_back():
+        yield
+
+
 def check_each(names: Iterable[str], scene: Any, check: Callable[[str, Any], None]) -> None:
     """Check each name in a copy of the scene, and roll back what that changed. Raises all errors together."""
     failed: list[BaseException] = []

@@ -4,9 +4,10 @@ import os
 import shutil
 
 import pytest
+from django.template.backends.django import Template
 from django.test import Client
 
-from config import error_pages
+from config import console, error_pages
 from tests.staff import browser_of, make_staff
 
 
@@ -35,9 +36,16 @@ def root() -> Client:
 
 
 @pytest.fixture
-def plain_error_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the menu of error pages, most of the work of a refused request: without one the status is the same."""
+def without_menu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the menu out of all pages. It is the same on each of them, and most of the work of a refused request."""
     monkeypatch.setattr(error_pages, "_menu", lambda _request: {})
+    monkeypatch.setattr(console, "navigation", lambda _request: [])
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer with empty pages, for tests of permissions alone: they are decided before a page is rendered."""
+    monkeypatch.setattr(Template, "render", lambda *_: "")
 
 
 @pytest.fixture(scope="session")

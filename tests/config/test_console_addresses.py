@@ -17,9 +17,11 @@ from django.urls.resolvers import RoutePattern
 import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
 from tests.config.test_admin import MAKE_ONE
 from tests.config.test_console_roles import CHANGES, LISTS
+from tests.factories import make_store
+from tests.rolling_back import shared_by_module
 from tests.staff import GROUPS, browser_of, make_staff
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "plain_error_pages")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows", "without_menu")]
 
 _MARKER: Final = re.compile(r"<(?:(\w+):)?\w+>")
 NOBODYS: Final = ["01900000-0000-7000-8000-000000000001", "0", "9" * 30, "no-id", "no\0id", "ü/é"]
@@ -149,12 +151,14 @@ def filled(address: str, id_: str) -> str:
     return _MARKER.sub(lambda marker: "1" if marker[1] == "int" else quote(id_, safe="/"), address)
 
 
-@pytest.fixture
-def rows() -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def rows(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
     """A row for each list, by model name. Rows with a warehouse are in wh-001."""
-    for make in MAKE_ONE.values():
-        make()
-    return {model._meta.model_name or "": model._default_manager.order_by("pk").first() for model in MAKE_ONE}
+    with shared_by_module(django_db_blocker):
+        make_store("main", "wh-001", "wh-002")
+        for make in MAKE_ONE.values():
+            make()
+        yield {model._meta.model_name or "": model._default_manager.order_by("pk").first() for model in MAKE_ONE}
 
 
 def own_row(name: str, rows: dict[str, Any]) -> Any:
@@ -225,6 +229,7 @@ def may_open(group: str, name: str) -> bool:
     return model in sets[verb][group]
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_address_is_open_to_whom_it_is_meant_for_and_closed_to_others(group: str, rows: dict[str, Any]) -> None:
     browser = browser_of(make_staff(group))
@@ -256,6 +261,7 @@ IN_A_WAREHOUSE: Final = (
 )
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_is_in_another_warehouse_is_not_there_at_any_address(group: str, rows: dict[str, Any]) -> None:
     browser = browser_of(make_staff(group, "wh-009"))
@@ -271,6 +277,7 @@ def test_what_is_in_another_warehouse_is_not_there_at_any_address(group: str, ro
     assert seen > 50
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_address_of_a_list_that_one_may_not_open_is_closed_whatever_one_may_do(rows: dict[str, Any]) -> None:
     """Somebody with every permission but those to see rows."""
     person = make_staff("viewer")
@@ -302,6 +309,7 @@ FOR_ALL_WAREHOUSES: Final = {
 }
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("group", ["", "administrator"])
 def test_address_of_what_belongs_to_no_warehouse_is_closed_to_who_is_limited(group: str, rows: dict[str, Any]) -> None:
     browser, opened, seen = browser_of(make_staff(group, "wh-001")), [], 0
@@ -316,6 +324,7 @@ def test_address_of_what_belongs_to_no_warehouse_is_closed_to_who_is_limited(gro
     assert seen > 50
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_somebody_of_another_warehouse_changes_nothing_at_any_address(rows: dict[str, Any]) -> None:
     """With every permission, and fields that most dialogs ask for. One's own password and mail are one's own."""
     browser, level = browser_of(make_staff("", "wh-009")), rows["stocklevel"].pk
@@ -330,6 +339,7 @@ def test_somebody_of_another_warehouse_changes_nothing_at_any_address(rows: dict
     assert {model: list(model._default_manager.order_by("pk").values()) for model in MAKE_ONE} == before
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_auditor_changes_nothing_at_any_address(rows: dict[str, Any]) -> None:
     """Posts the fields of most dialogs to every address except the change of the own password."""
     browser, level = browser_of(make_staff("auditor")), rows["stocklevel"].pk

@@ -70,6 +70,7 @@ def listing(model: Any, name: str = "changelist", *arguments: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("group", GROUPS)
 def test_lists_and_forms_of_a_group_are_those_it_needs(group: str) -> None:
     browser = browser_of(make_staff(group))

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.console.imports.cells import TimeCell
 from audit.instants import NotAnInstant, parse_instant
-from inventory.models import LowStockAlert, Product, Transfer
+from inventory.models import LowStockAlert, Product, StockLevel, Transfer
 from tests.conftest import Api, body_of
 from tests.drafts import begin_transfer, type_units
 from tests.factories import make_level, make_product, make_warehouse
@@ -98,19 +98,23 @@ def test_whole_numbers_of_parameters_are_digits_alone(api: Api, value: str) -> N
 # ----------------------------------------------------------------------------------------------------------- console
 
 
+def snooze(browser: Client, level: StockLevel, value: str) -> Any:
+    """The answer of the form that snoozes an alert."""
+    alert = LowStockAlert.objects.create(level=level, severity="LOW", available=1, opened_at=timezone.now())
+    address = reverse("admin:inventory_lowstockalert_snooze", args=[alert.pk])
+    return browser.post(address, {"once": str(uuid4()), "until": value})
+
+
 def typed(browser: Client, value: str) -> dict[str, Any]:
     """The answers of all forms of the console that take a time."""
     level = make_level(10)
-    alert = LowStockAlert.objects.create(level=level, severity="LOW", available=1, opened_at=timezone.now())
     make_warehouse("wh-002")
     product = make_product()
     day, _, hour = value.partition("T")
     inlines = {f"{prefix}-{part}_FORMS": "0" for prefix in ("variants", "levels") for part in ("TOTAL", "INITIAL")}
     return {
         "draft": type_units(browser, begin_transfer(browser), {level.product_id: 1}, expected=value),
-        "snooze": browser.post(
-            reverse("admin:inventory_lowstockalert_snooze", args=[alert.pk]), {"once": str(uuid4()), "until": value}
-        ),
+        "snooze": snooze(browser, level, value),
         "freeze": browser.post(
             reverse("admin:inventory_product_freeze", args=[level.product_id]),
             {"once": str(uuid4()), "until": value, "reason": "r"},
@@ -122,6 +126,7 @@ def typed(browser: Client, value: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("without_menu")
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
 @pytest.mark.parametrize("value", ["0001-01-01T00:00", "1999-12-30T00:00", "2200-01-02T00:00", "9999-12-31T23:59"])
 def test_forms_take_no_time_outside(value: str, zone: str) -> None:
@@ -137,8 +142,7 @@ def test_forms_take_no_time_outside(value: str, zone: str) -> None:
 
 @pytest.mark.parametrize("value", ["1700000000", "20300101", "2030-W01-1", "45000", "٢٠٣٠-٠١-٠١ 10:00", "tomorrow"])
 def test_forms_and_files_take_nothing_that_is_no_time(value: str) -> None:
-    browser = browser_of(make_staff())
-    answer = typed(browser, value)["snooze"]
+    answer = snooze(browser_of(make_staff()), make_level(10), value)
     assert f"“{value}” is not a time such as 2030-12-31 18:00." in answer.content.decode()
     with pytest.raises(ValueError, match="is not a time such as"):
         TimeCell().clean(value)

@@ -14,7 +14,7 @@ from tests.drafts import begin_delivery, begin_transfer, draft_form, type_units
 from tests.factories import ACTOR, counters, hold, make_level, make_warehouse, receive
 from tests.staff import browser_of, make_staff
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "without_menu")]
 
 NO_NUMBERS = ["1.000", "1_0", "2147483648"]
 """One of each kind: tests/audit/test_whole_numbers.py has the others."""

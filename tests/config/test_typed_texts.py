@@ -130,7 +130,7 @@ def filters_of(client: Client, address: str) -> set[str]:
 
 @pytest.mark.parametrize("model_admin", list(admin.site._registry.values()), ids=lambda each: each.opts.label)
 def test_nul_in_a_parameter_of_a_list_is_no_error_of_the_server(
-    admin_client: Client, model_admin: Any, plain_error_pages: None
+    admin_client: Client, model_admin: Any, without_menu: None
 ) -> None:
     hold((make_level(5), 1))
     address = reverse(f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist")

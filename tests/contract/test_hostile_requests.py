@@ -1,29 +1,21 @@
 """Paths, queries, methods, keys and headers that are refused."""
 
-from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
 from django.test import Client
 
-from audit.models import AuditEntry
-from inventory.models import StockLevel
-from reservations.models import Reservation
 from tests.conftest import Api
 from tests.contract.bodies import BODIES, P, raw
 from tests.contract.problems import pointers, problem
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("written_nothing")]
 
 
-@pytest.fixture(autouse=True)
-def _written_nothing(api: Api) -> Any:
-    entries = AuditEntry.objects.count()
-    yield
-    assert AuditEntry.objects.count() == entries
-    assert not Reservation.objects.exists()
-    assert not StockLevel.objects.filter(reserved__gt=0).exists()
+@pytest.fixture
+def api(shared_api: Api) -> Api:
+    return shared_api
 
 
 NAMED_PATHS = [

@@ -20,6 +20,7 @@ from audit.authentication import issue_token
 from audit.roles import Role
 from inventory.models import StockLevel
 from tests.factories import hold, make_client, make_level, make_store
+from tests.rolling_back import shared_by_module
 
 handler = cache(WSGIHandler)
 
@@ -35,14 +36,20 @@ schema.app = application
 OPERATIONS = [result.ok() for result in schema.get_all_operations()]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _stock(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with shared_by_module(django_db_blocker):
+        make_store("0", "0", "00")
+        hold((make_level(1000, "0"), 1), cart_id="0", order_id="0")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _service(db: None, settings: LazySettings) -> Iterator[None]:
     settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 0
     # As Django's own test client does: a request's end is not to close the connection that the test rolls back.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    make_store("0", "0", "00")
-    hold((make_level(1000, "0"), 1), cart_id="0", order_id="0")
     yield
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)

@@ -1,5 +1,6 @@
 """Constraints of the database on transfers, counts, alerts, incidents and other documents."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,14 +26,21 @@ from inventory.models import (
 from reservations.models import BrokenHold, ShortageIncident
 from tests.factories import ACTOR, hold, make_level, make_store, make_warehouse, receive
 from tests.inventory.test_database import refusal
+from tests.rolling_back import shared_by_module
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows")]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def rows() -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def rows(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
     """One of everything: a transfer on its way, a count with a line, an alert, an incident and the rest."""
+    with shared_by_module(django_db_blocker):
+        yield make_rows()
+
+
+def make_rows() -> dict[str, Any]:
+    make_store("main", "wh-001", "wh-002")
     level = make_level(10)
     there = receive(level.product_id, 1, "wh-002")
     made = hold((level, 3))
