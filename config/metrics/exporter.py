@@ -58,7 +58,8 @@ class Exporter:
                     logger.warning("metrics_not_served", host=self._where[0], port=self._where[1], error=str(error))
                 self._is_stopped.wait(_RETRY_SECONDS)
                 continue
-            logger.info("metrics_served", host=self._where[0], port=self._where[1])
+            if warn_at:  # A start that goes well isn't logged: the demonstration prints nothing above its addresses.
+                logger.info("metrics_served", host=self._where[0], port=self._where[1])
             with self._server as server:
                 server.serve_forever()
 

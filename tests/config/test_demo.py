@@ -48,6 +48,7 @@ class Demo:
                     "PORT": str(port),
                     "METRICS_PORT": str(free_port()),  # Others may start demonstrations at the same time.
                     "INBOX_STREAM": "shop:orders",
+                    "LOG_SLOW_SECONDS": "600",  # A busy machine may take longer than usual to say that it is ready.
                     # Nothing here has to survive a power cut.
                     "EMBEDDED_POSTGRES_OPTIONS": "-c fsync=off",
                 },

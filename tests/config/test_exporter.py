@@ -15,6 +15,7 @@ from django.db import OperationalError, connection
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from audit import heartbeats
 from audit.metrics import definitions
@@ -151,14 +152,21 @@ def test_one_process_serves_and_the_next_takes_over(counted: Counted) -> None:
         os.waitpid(pid, 0)
 
 
-def test_port_that_is_taken_is_tried_again(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_that_is_taken_is_tried_again_and_that_alone_is_logged(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("config.metrics.exporter._RETRY_SECONDS", 0.05)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        exporter = serve(counted.directory, port)
-        time.sleep(0.2)
-    assert eventually(lambda: answers(port))
-    exporter.stop()
+    with capture_logs() as logged:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            exporter = serve(counted.directory, port)
+            assert eventually(lambda: bool(logged))
+        assert eventually(lambda: answers(port))
+        exporter.stop()
+        exporter = serve(counted.directory, other := free_port())
+        assert eventually(lambda: answers(other))
+        exporter.stop()
+    assert [line["event"] for line in logged] == ["metrics_not_served", "metrics_served"]
 
 
 # --- the gauges of the database --------------------------------------------------------------------------------------

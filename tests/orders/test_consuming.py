@@ -29,7 +29,7 @@ from tests.factories import counters, make_client, make_level, make_store
 from tests.orders.sending import cloud_event, completed, created
 
 pytestmark = pytest.mark.django_db
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(autouse=True)
