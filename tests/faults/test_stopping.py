@@ -164,7 +164,7 @@ def is_up_at(port: int) -> bool:
 
 
 def test_a_rolling_restart_behind_either_proxy_loses_no_request(house: House, tmp_path: Path) -> None:
-    grace: dict[str, Any] = {"SHUTDOWN_GRACE_SECONDS": "4", "THROTTLE_REQUESTS_PER_MINUTE": "0"}
+    grace: dict[str, Any] = {"SHUTDOWN_GRACE_SECONDS": "6", "THROTTLE_REQUESTS_PER_MINUTE": "0"}
     ports = [free_port(), free_port()]
     with node_with(house, **grace) as one, node_with(house, **grace) as other:
         commands = [
