@@ -57,6 +57,7 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
     if not rows:
         return
     timestamp = msgspec.json.encode(now)
+    # The names of each type are sent once, and each row has the number of its type.
     types = [type(row.event) for row in rows]
     numbers = {type_: number for number, type_ in enumerate(dict.fromkeys(types), start=1)}
     parameters: list[Any] = [

@@ -25,7 +25,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     store: str = ""
 
 
-# Sets in the list of columns are read row by row; PostgreSQL would keep those of FROM as tables first.
+# In the SELECT list, unnest returns row by row; of an unnest in FROM, PostgreSQL would store all rows first.
 _INSERT_ENTRIES: Final = """
 INSERT INTO audit_auditentry (at, id, action, actor, client_id, source, request_id, store, subject_id, changes)
 SELECT %s, unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::text[]), unnest(%s::uuid[]), unnest(%s::text[]),

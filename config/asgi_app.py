@@ -41,8 +41,8 @@ from config.streams import Send, send_stream
 _TURN_SECONDS: Final = 0.0005
 """How long a thread, such as one that makes a page of the console, may run Python code while calls wait."""
 _OBJECTS_BEFORE_COLLECTION: Final = 20_000
-"""How many more objects must live before the garbage collector looks at the new ones, instead of 700: a request of 200
-lines has thousands, which end without it."""
+"""How many objects must be made, beyond those freed, before the garbage collector searches the new ones; Python's
+default is 700. A request of 200 lines makes thousands, which are freed without the collector."""
 ALIVE: Final = "/health/live"
 
 

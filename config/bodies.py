@@ -66,9 +66,9 @@ class Budget:
 
 
 class Deadlines:
-    """Ends waits for parts of bodies that take too long, with one timer for all waits. For the event loop alone.
+    """Ends waits for parts of bodies at their deadlines, with one timer for all waits. Used on the event loop only.
 
-    ``asyncio.timeout_at`` makes a timer for each wait and cancels it, which took half of the time of reading a body.
+    ``asyncio.timeout_at`` makes and cancels a timer for each wait, which took half of the time of reading a body.
     """
 
     def __init__(self) -> None:
@@ -78,14 +78,14 @@ class Deadlines:
     async def receive(self, receive: Receive, deadline: float) -> Message:
         """Await the next message. Raises TimeoutError at most ``_LOOK_EVERY_SECONDS`` after the deadline."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the types: only tasks read bodies
+        assert task is not None  # noqa: S101 - for mypy: bodies are read in tasks only
         self._waits[task] = deadline
         self._watch(asyncio.get_running_loop())
         try:
             return await receive()
         except asyncio.CancelledError:
             if task in self._waits or task.uncancel() > 0:
-                raise  # It was cancelled by others.
+                raise  # Something other than the deadline cancelled it.
             raise TimeoutError from None
         finally:
             self._waits.pop(task, None)

@@ -42,6 +42,7 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 
     def row(self, level_id: UUID) -> OutboxRow:
         """The outbox row of this event."""
+        # msgspec makes the text of a UUID in a quarter of the time of str.
         return OutboxRow(msgspec.to_builtins(level_id), self, (level_id,))
 
 

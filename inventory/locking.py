@@ -261,7 +261,8 @@ def lock_named_levels(
     product_ids, codes = zip(*names, strict=True)
     with LOCK_WAIT.time(), connection.cursor() as of_levels, connection.cursor() as of_places:
         of_levels.execute(_LOCK_NAMED, [columns.uuids(product_ids), columns.texts(codes)])
-        # In the same round trip, what all levels of a warehouse have in common; later, so that it has all warehouses.
+        # What all levels of a warehouse have in common, in the same round trip. Read after the levels, so that no
+        # warehouse of theirs is missing.
         of_places.execute(_PLACES[settings.LEVEL_EVENTS], [columns.texts(set(codes))])
         rows = of_levels.fetchall()
         places = {code: _Place(*row) for code, *row in of_places.fetchall()}

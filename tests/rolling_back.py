@@ -37,9 +37,10 @@ def rolled_back() -> Iterator[None]:
 
 @contextmanager
 def shared_by_module(blocker: Any) -> Iterator[None]:
-    """Keep the rows that are made inside for all tests of a module, each of which rolls back its own changes alone.
+    """Keep the rows that are made in this context for all tests of a module. Each test rolls back only its own changes.
 
-    For the fixture of a module whose tests all need the rows. ``blocker`` is pytest-django's ``django_db_blocker``.
+    For a module-scoped fixture whose rows all tests of the module need. ``blocker`` is pytest-django's
+    ``django_db_blocker``.
     """
     with blocker.unblock(), rolled_back():
         yield

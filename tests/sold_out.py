@@ -1,4 +1,4 @@
-"""Requests for what is sold out, for tests of refusals."""
+"""Requests for sold-out stock, and their refusals, for tests."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +23,7 @@ CLIENT: Final = UUID("00000000-0000-7000-8000-000000000001")
 
 @pytest.fixture
 def long_memory(settings: Settings) -> None:
-    """Remember for longer than any of these tests takes."""
+    """Remember what is sold out for longer than any of these tests takes."""
     settings.SOLD_OUT_CACHE_SECONDS = 60
 
 

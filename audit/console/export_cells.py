@@ -1,7 +1,8 @@
 """Cells of exported files: what is written for a value, so that any spreadsheet opens the file and changes no text.
 
 A text that begins like a formula would be evaluated by a spreadsheet, so it gets an apostrophe in front; and so does
-one that a spreadsheet would take for something else, such as ``#N/A``. What no spreadsheet opens is replaced.
+one that a spreadsheet would take for something else, such as ``#N/A``. Characters that no spreadsheet opens are
+replaced.
 """
 
 import re
@@ -36,7 +37,7 @@ def value_of(cell: Any) -> Any:
 
 
 def fitting(text: str) -> str:
-    """The text without what a spreadsheet can't open: characters that XML doesn't have, and more than a cell holds."""
+    """The text without characters that XML forbids, cut to what a cell holds: spreadsheets can open neither."""
     text = _UNOPENABLE.sub("\ufffd", text)
     if len(text) <= _MOST_IN_A_CELL // 2:
         return text

@@ -91,10 +91,11 @@ def read_by_cursor() -> Iterator[None]:
 
 
 def in_batches(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[list[ExportRow]]:
-    """Iterate over all rows in the given order, in lists of a thousand, each row as a tuple of these columns.
+    """Iterate over all rows in the given order, in lists of a thousand. Each row is a tuple of the given columns.
 
-    Reads all keys first, by one query: rows may change their place meanwhile, and the conditions of a list may take
-    longer than all else. A cursor would hold its snapshot for as long as the reader takes.
+    Reads all primary keys first, by one query: rows may change their place in the order meanwhile, and to apply the
+    filters of a list for each batch again may take longer than everything else. A cursor would keep its snapshot for
+    as long as the client takes to receive the file.
     """
     keys = list(rows.values_list("pk", flat=True))
     read = rows.model._default_manager.values_list("pk", *columns)
@@ -107,7 +108,7 @@ def in_batches(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[list[Exp
 def newest_first(rows: QuerySet[Any], columns: Sequence[str], at: str = "") -> Iterator[ExportRow]:
     """Iterate over all rows, the newest first by UUIDv7, or by the time field ``at`` and then the id.
 
-    Each row is a tuple of these columns, ``id`` and ``at`` among them.
+    Each row is a tuple of the given columns, which must include ``id`` and the field ``at``.
     """
     ordered = rows.order_by(f"-{at}", "-pk") if at else rows.order_by("-pk")
 
@@ -124,7 +125,7 @@ def newest_first(rows: QuerySet[Any], columns: Sequence[str], at: str = "") -> I
 def by_keys(rows: QuerySet[Any], columns: Sequence[str], *paths: str) -> Iterator[ExportRow]:
     """Iterate over all rows in the order of a unique key of one or two fields.
 
-    Each row is a tuple of these columns, those of the key among them.
+    Each row is a tuple of the given columns, which must include those of the key.
     """
     ordered = rows.order_by(*paths)
 
@@ -141,7 +142,10 @@ def by_keys(rows: QuerySet[Any], columns: Sequence[str], *paths: str) -> Iterato
 def _all_of(
     ordered: QuerySet[Any], columns: Sequence[str], after: Callable[[ExportRow], QuerySet[Any]]
 ) -> Iterator[ExportRow]:
-    """All rows; by a cursor, some at a time: the first ones, and then those after the last row that was read."""
+    """Iterate over all rows: in batches by their keys, or, within ``read_by_cursor``, by one cursor after another.
+
+    ``after`` returns the rows after a row: those of the next cursor.
+    """
     if not _BY_CURSOR.get():
         yield from chain.from_iterable(in_batches(ordered, columns))
         return
@@ -155,6 +159,6 @@ def _all_of(
 
 
 def _first_of(ordered: QuerySet[Any]) -> Generator[ExportRow, None, None]:
-    """The first rows, as many as are read at a time, by a cursor: a transaction is open until the last one."""
+    """The first ``ROWS_OF_CURSOR`` rows, by a cursor, in a transaction that ends after the last of them."""
     with transaction.atomic():
         yield from ordered[:ROWS_OF_CURSOR].iterator(chunk_size=_ROWS_OF_FETCH)

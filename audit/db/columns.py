@@ -113,7 +113,7 @@ def joined(codes: Iterable[str]) -> str:
 def ints(values: Iterable[int]) -> IntArray:
     """A column of integers of 32 bits. Raises OverflowError beyond."""
     given = array("i", values)
-    elements = array("i", (4, 0)) * len(given)  # The length in bytes stands before each of them.
+    elements = array("i", (4, 0)) * len(given)  # Each number follows its length in bytes.
     elements[1::2] = given
     if sys.byteorder == "little":
         elements.byteswap()
@@ -146,8 +146,10 @@ def blobs(values: Iterable[bytes]) -> BytesArray:
 
 
 def documents(values: Iterable[bytes]) -> TextArray:
-    """A column of JSON documents, encoded already, as texts: cast each, ``document::jsonb``. PostgreSQL would parse a
-    ``jsonb[]`` as a whole, and keep what it needs for each document until all are parsed."""
+    """A column of encoded JSON documents, sent as texts. Cast each one in the statement: ``document::jsonb``.
+
+    PostgreSQL would parse a ``jsonb[]`` as a whole, and free no memory before the last document is parsed.
+    """
     elements: list[bytes] = []
     for value in values:
         elements += (_LENGTH(len(value)), value)

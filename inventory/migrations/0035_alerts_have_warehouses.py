@@ -5,10 +5,10 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Give alerts the warehouse of their level: those that are opened from now on.
+    """Give alerts that are opened from now on the warehouse of their level.
 
-    Changes no row. The table is locked for a moment; if that takes longer than two seconds, nothing is changed, and
-    the migration can be run again.
+    Changes no row. The table is locked for a moment; if the lock isn't granted within two seconds, nothing is changed,
+    and the migration can be run again.
     """
 
     dependencies = [("inventory", "0034_always_mark_low_levels")]

@@ -18,7 +18,7 @@ SELECT id FROM found ORDER BY id DESC LIMIT 1
 
 
 def fill_warehouses(apps, schema_editor):
-    """Give each alert from before the trigger its warehouse, a thousand in a transaction.
+    """Give each alert that is older than the trigger its warehouse, a thousand alerts in a transaction.
 
     Waits for no lock while it holds others: an alert that another transaction has locked is left for the next round.
     """
@@ -39,7 +39,7 @@ def _is_left(cursor):
 class Migration(migrations.Migration):
     """Find the alerts of a warehouse by an index, and the open ones by another.
 
-    No write is blocked; only alerts are written, each once.
+    Takes no lock that blocks writes to the table. Only alerts are changed, each of them once.
     """
 
     atomic = False

@@ -28,10 +28,11 @@ class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
         return self.filter(in_reach(actor, "level_warehouse"))
 
     def newest_in(self, warehouse_id: UUID, *, behind: UUID | None, limit: int) -> Self:
-        """The newest of these alerts in a warehouse, older than ``behind``, by the index of its alerts; for a subquery.
+        """The newest of these alerts in a warehouse, older than the alert ``behind``. For use as a subquery.
 
-        The warehouse is a range of one id, and the first of the order. Otherwise, the planner would often read all
-        alerts from the newest on, where those of a quiet warehouse come last.
+        The warehouse is written as a range of one id and is the first column of the order, so that the planner uses
+        the index of a warehouse's alerts. Otherwise it would often read the alerts of all warehouses from the newest
+        on, and come late to those of a quiet warehouse.
         """
         here = self.filter(level_warehouse__gte=warehouse_id, level_warehouse__lte=warehouse_id)
         if behind is not None:
@@ -78,9 +79,10 @@ class LowStockAlert(models.Model):
     ``notified_at`` is the time of the last mail to the warehouse's subscribers; it is set to null when the alert
     becomes worse, so that another mail is due.
 
-    ``level_warehouse`` is the level's warehouse, so that the alerts of a warehouse have indexes: without them, those of
-    a warehouse that has few would be looked for among all. The statement that opens alerts sets it; for any other row,
-    such as one of the release before, a trigger does. A level's warehouse never changes, so it needs no constraint.
+    ``level_warehouse`` is a copy of the level's warehouse, so that an index finds the alerts of a warehouse. Otherwise
+    the few alerts of a quiet warehouse would be searched for among all. The statement that opens alerts sets it; a
+    trigger sets it for rows that lack it, which processes of the release before write during an upgrade. A level's
+    warehouse never changes, so the copy needs no constraint.
     """
 
     class Severity(models.TextChoices):

@@ -68,7 +68,7 @@ class TestColumns(TestCase):
 
 
 @pytest.mark.django_db
-def test_documents_are_jsonb() -> None:
+def test_documents_can_be_cast_to_jsonb() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT v::jsonb ->> 'name', jsonb_typeof(v::jsonb) FROM unnest(%s::text[]) AS t (v)",

@@ -1,4 +1,4 @@
-"""Audit entries are written with the actor, action and store of each."""
+"""Each audit entry is written with its own actor, action and store."""
 
 import pytest
 from uuid_utils.compat import uuid7

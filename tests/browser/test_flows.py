@@ -82,7 +82,7 @@ def test_delivery_survives_refresh_menu_second_tab_and_is_posted_once(open_page:
 
 
 def change_in_two_tabs(page: Page, sku: str) -> Page:
-    """Continue the delivery in a second tab, whose change wins over a later one of the first. Returns the second."""
+    """Change the delivery in a second tab, whose change wins over a later one in the first. Returns the second tab."""
     page.goto("/admin/")
     assert findings(page) == []
     other = page.context.new_page()

@@ -347,7 +347,7 @@ def test_no_key_is_lost_on_a_busy_page_while_one_is_loaded_or_when_the_focus_mov
 
 
 def type_while_pages_change(page: Page, units: Locator) -> None:
-    """The page that comes gets the keys pressed before its scripts ran, and those that the page before it got."""
+    """A page gets the keys pressed before its scripts ran, and the unfinished code typed on the page before it."""
     page.evaluate("sessionStorage.setItem('keys-while-loading', '4006381333931')")
     page.reload()
     expect(units).to_have_value("4")

@@ -65,7 +65,7 @@ def slash_opens_it_unless_something_is_typed(page: Page, dialog: Locator, field:
 
 
 def arrows_go_from_result_to_result(page: Page, dialog: Locator, field: Locator) -> None:
-    """They choose a result, and one of its actions, which Enter opens over the page."""
+    """Arrow keys choose a result and one of its actions; Enter opens that action's dialog over the page."""
     page.keyboard.press("Control+k")
     page.keyboard.type("mug", delay=60)
     chosen = chosen_in(dialog)

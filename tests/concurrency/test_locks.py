@@ -317,7 +317,7 @@ def test_level_that_stays_locked_is_busy_within_the_lock_timeout(name: str, sett
         (refused,) = together(work)
         seconds = time.monotonic() - started
     assert isinstance(refused, Busy), refused
-    assert 0.4 < seconds < 8  # The setting, not its default.
+    assert 0.4 < seconds < 8  # The timeout above, not the default of 10 seconds.
     assert (counters(level), rows()) == before
 
 

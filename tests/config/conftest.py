@@ -44,7 +44,7 @@ def without_menu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answer with empty pages, for tests of permissions alone: they are decided before a page is rendered."""
+    """Answer with empty pages. For tests of permissions only, which are checked before a page is rendered."""
     monkeypatch.setattr(Template, "render", lambda *_: "")
 
 

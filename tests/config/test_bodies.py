@@ -43,7 +43,7 @@ class Caller:
 
 
 async def pass_seconds(seconds: float) -> None:
-    """Set the clock of the loop ahead, and let what waited no longer than until then end."""
+    """Set the loop's clock ahead by these seconds, and let timers that are due by then run."""
     loop = asyncio.get_running_loop()
     clock = loop.time
     loop.time = lambda: clock() + seconds  # type: ignore[method-assign]
@@ -139,19 +139,19 @@ def test_who_brings_too_little_in_time_is_refused_and_who_brings_enough_may_go_o
 
 
 def started(caller: Caller) -> asyncio.Task[bytes]:
-    """The reading of a body, on the running event loop."""
+    """A task that reads a body, on the running event loop."""
     body = Body({"path": LOGIN, "headers": []}, caller.receive, Budget(64 * KIB), caller.is_known)
     return asyncio.create_task(body.read())
 
 
-def test_each_of_many_bodies_has_a_time_of_its_own(settings: LazySettings) -> None:
+def test_each_of_many_bodies_has_a_deadline_of_its_own(settings: LazySettings) -> None:
     settings.PROGRESS_SECONDS = 0.5
     whole, begun = part(1, more=False), part(1)
 
     async def outcomes() -> list[Any]:
         reads = [started(Caller([whole])), started(Caller([begun])), started(Caller([whole], pause_seconds=0.2))]
         await asyncio.gather(*reads, return_exceptions=True)
-        # The first timer has ended with the last of these waits.
+        # No wait is left, so the timer has ended: the next reads must start another one.
         reads += [started(Caller([])), started(Caller([whole], pause_seconds=0.2))]
         return await asyncio.gather(*reads, return_exceptions=True)
 

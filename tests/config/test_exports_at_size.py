@@ -1,4 +1,4 @@
-"""Exports that are answered at once: the rows of a list are looked for once, however many are read at a time."""
+"""Exports that are made during the request apply the filters of a list once, however many rows are read at a time."""
 
 import csv
 import io
@@ -49,7 +49,7 @@ def read(browser: Client, name: str, **asked: str) -> tuple[list[list[str]], lis
 def test_rows_of_an_export_are_looked_for_once_however_many_are_read_at_a_time(
     manager: Client, monkeypatch: pytest.MonkeyPatch, case: tuple[str, dict[str, str], str, int]
 ) -> None:
-    """Each case is a list, its filters, the condition that they become, and the statements of each batch."""
+    """Each case is a list, its filters, their condition in SQL, and the number of statements for each batch."""
     name, asked, condition, of_each_batch = case
     make_low(7)
     make_level(50)

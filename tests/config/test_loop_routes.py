@@ -167,7 +167,7 @@ def _minute_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _endless_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write the seconds that holds have left as 1: one may end between the answers that are compared."""
+    """Write at most 1 as the seconds that holds have left: a second may pass between the answers that are compared."""
     seconds_left = holds_answers._seconds_left
     monkeypatch.setattr(holds_answers, "_seconds_left", lambda *arguments: min(seconds_left(*arguments), 1))
 

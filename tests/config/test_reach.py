@@ -90,7 +90,7 @@ def test_every_service_that_is_given_an_actor_is_called_here() -> None:
 
 
 def _everything() -> dict[str, list[str]]:
-    """All rows of all tables of the service, as PostgreSQL writes them: read at once, as many checks ask for them."""
+    """All rows of all tables of the service, as text. One statement reads them, because many checks do so."""
     tables = [
         model._meta.db_table
         for label in ("audit", "inventory", "reservations")

@@ -1,4 +1,4 @@
-"""Lists, pages and reads that an index answers use it, however many rows there are."""
+"""Lists and other pages, and reads of the API, use the index that was made for them, however many rows there are."""
 
 import re
 from collections.abc import Callable
@@ -35,7 +35,7 @@ KEYS = reverse("admin:audit_idempotencykey_changelist")
 
 
 def plans(ask: Callable[[], Any]) -> str:
-    """The plans of what is asked. Small tables are read as a whole by themselves."""
+    """The plans of the queries that ``ask`` runs, without sequential scans, which small tables would be read by."""
     found: list[str] = []
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -270,7 +270,7 @@ def test_labels_of_places_are_found_and_counted_by_one_query(monkeypatch: pytest
 
 
 def _reads_of_alerts(api: Api, query: str) -> tuple[list[str], float]:
-    """The ids that the API lists, and how many alerts PostgreSQL read for them, with those that it left out."""
+    """The ids that the API lists, and how many alerts PostgreSQL read for them, with those that a filter removed."""
     found: list[str] = []
     with connection.execute_wrapper(explained(found)):
         answer = api.get(f"alerts?{query}")
@@ -284,7 +284,7 @@ def _reads_of_alerts(api: Api, query: str) -> tuple[list[str], float]:
 
 
 def test_alerts_of_a_quiet_warehouse_are_found_by_its_index(api: Api) -> None:
-    """Those of all other warehouses are newer: along the ids they would be read first."""
+    """The alerts of other warehouses are newer: in the order of ids alone, they would be read first."""
     quiet, busy = make_level(1, "wh-003"), make_level(1, "wh-001")
     make_level(1, "wh-009")
     with connection.cursor() as cursor:
@@ -318,8 +318,8 @@ def test_pages_of_a_warehouse_are_its_alerts_each_once_the_newest_first(api: Api
     assert shown == [alert.public_id for alert in made[::2]][::-1]
 
 
-def test_sums_of_stock_compute_the_line_of_old_counts_once(administrator: Client) -> None:
-    """A time minus days, for each row of the table, took as long as the sums."""
+def test_sums_of_stock_compute_the_age_of_a_stale_count_once(administrator: Client) -> None:
+    """To subtract the days from the present time for each row of the table took as long as the sums."""
     levels = [make_level(3) for _ in range(3)]
     for level, days in zip(levels, (91, 89), strict=False):
         counted = timezone.now() - timedelta(days=days)

@@ -79,7 +79,7 @@ class Place:
         )
 
     def probe(self) -> subprocess.CompletedProcess[str]:
-        """The image's HEALTHCHECK."""
+        """Run the image's HEALTHCHECK."""
         return subprocess.run(
             command_of("HEALTHCHECK"),
             cwd=REPOSITORY,

@@ -54,7 +54,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def new_counter() -> Any:
-    """A counter of its own, whose window has just begun: counts would begin anew if it ended within the test."""
+    """A separate counter whose minute has just begun. It would count from 0 again if the minute ended in the test."""
     counter = throttling._Counter(f"test-{uuid7()}")
     counter._ends_at = time.time() + 59
     return counter
@@ -103,7 +103,7 @@ def lose_redis(settings: LazySettings) -> None:
 
 
 def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
-    """The first refusal. No limit here is over three requests."""
+    """The first refusal. No limit in this module is above three requests, so that the fourth is refused."""
     for _ in range(4):
         response = send()
         if response.status_code == 429:

@@ -16,7 +16,7 @@ from tests.rolling_back import shared_by_module
 
 @pytest.fixture(scope="module")
 def shared_api(django_db_setup: None, django_db_blocker: Any) -> Iterator[Api]:
-    """A manager's API client, beside the default store ``main``."""
+    """A manager's API client. The default store is ``main``."""
     with shared_by_module(django_db_blocker):
         make_store("main", "wh-001", "wh-002")
         yield Api(issue_token(make_client()))

@@ -50,7 +50,7 @@ def test_a_count_from_opening_to_posting(api: Api) -> None:
 
 
 def opened_blind(api: Api) -> str:
-    """Open a count of all levels, which says nothing of what is expected. Returns its id."""
+    """Open a count of all levels. It doesn't show the expected units. Returns its id."""
     body = {"warehouseId": "wh-001", "scope": "ALL", "recountShare": 0.2, "note": "weekly"}
     count = answer(api.post("counts", body), 201)
     id_ = count["countId"]
@@ -66,7 +66,7 @@ def opened_blind(api: Api) -> str:
 
 
 def enter_and_recount(api: Api, id_: str, level: StockLevel, other: StockLevel) -> None:
-    """Enter what was counted: the large difference is to be counted again before the count is posted."""
+    """Enter counted units. The level with a large difference must be counted again before the count is posted."""
     entered_lines = answer(api.put(f"counts/{id_}/lines", entered((level, 3), (other, 5))))
     assert entered_lines["progress"] == {"lines": 2, "counted": 2, "toRecount": 1}
     again, fine = entered_lines["lines"]

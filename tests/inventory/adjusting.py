@@ -1,4 +1,4 @@
-"""Adjustments, for tests of them."""
+"""Make and apply adjustments in tests."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def line(what: Any, quantity: int, kind: str = "ADJUSTMENT", warehouse: str = "w
 
 
 def adjust(*adjustments: Adjustment, actor: Actor = ACTOR) -> Adjusted:
-    """Apply lines, which must be applied."""
+    """Apply lines as one adjustment without an idempotency key."""
     adjusted = apply_adjustments(AdjustRequest(actor=actor, adjustments=adjustments))
     assert isinstance(adjusted, Adjusted)
     return adjusted

@@ -1,4 +1,4 @@
-"""The levels of an adjustment are found, and locked at once where nothing must come first."""
+"""One statement finds and locks the levels of an adjustment, unless something must be locked or read before."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -146,8 +146,8 @@ LIMITS: Final[dict[str, dict[str, int]]] = {
 def test_a_batch_decides_and_writes_what_one_by_one_does(limit: str, units: tuple[int, int], may_end: bool) -> None:
     """A batch has one version and one event of a level, and none of a level that it leaves as it was.
 
-    Where holds end, nothing is scarce: a basket that is short is decided again after the rest of its batch, once the
-    holds that ended are freed, and what the others gave back counts for it then.
+    Where holds may end, no level is scarce: a basket that is short would be decided again after the rest of its batch,
+    once due holds are expired, and could get units that the other baskets gave back. One by one, it would be refused.
     """
     seed = uuid4().int
     together, single = Scene("aa", seed, units), Scene("bb", seed, units)

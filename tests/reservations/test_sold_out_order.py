@@ -1,4 +1,4 @@
-"""What is looked at before a request is refused as short: its key, its order, limits, freezes and its own mistakes."""
+"""What is checked before a request is refused for lack of stock: its key, its order, limits, freezes, its faults."""
 
 from typing import Any
 
@@ -114,7 +114,7 @@ def test_a_repetition_waits_for_a_request_that_this_process_is_deciding(fields: 
     refused_from_a_read(hold_request((level, 1), **fields))
 
 
-def test_limits_come_before(settings: Settings) -> None:
+def test_limits_are_checked_before_stock(settings: Settings) -> None:
     level = make_level(3)
     Product.objects.filter(pk=level.product_id).update(max_units_per_customer=2)
     assert isinstance(reserve(hold_request((level, 4), customer_id="anna")), HoldLimitExceeded)
@@ -127,7 +127,7 @@ def test_limits_come_before(settings: Settings) -> None:
     ("subject", "error"),
     [("product", ProductFrozen), ("warehouse", WarehouseFrozen), ("store", StoreFrozen)],
 )
-def test_freezes_come_before(subject: str, error: type[DomainError]) -> None:
+def test_freezes_are_checked_before_stock(subject: str, error: type[DomainError]) -> None:
     level = make_level(1)
     line = RequestLine(level.product_id, None, 2, "wh-001")
     request = HoldRequest(ACTOR, (line,), cart_id="c")
@@ -144,7 +144,7 @@ def test_freezes_come_before(subject: str, error: type[DomainError]) -> None:
     assert type(reserve(request)) is InsufficientStock
 
 
-def test_other_refusals_are_those_of_the_slow_way() -> None:
+def test_other_refusals_are_those_of_the_database() -> None:
     level, other = make_level(1), make_level(1)
     Product.objects.filter(pk=other.product_id).update(is_active=False)
     foreign = make_level(1, "wh-003")

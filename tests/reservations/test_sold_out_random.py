@@ -1,4 +1,4 @@
-"""Random requests are refused as short exactly as the database would have it, while stock changes at random."""
+"""Random requests are refused for lack of stock exactly as the database would refuse them, while stock changes."""
 
 import random
 from collections import Counter

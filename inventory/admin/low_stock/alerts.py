@@ -83,7 +83,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class _ExportedAlert(NamedTuple):
-    """What an export reads of an alert and its level; ``id`` is the level's."""
+    """The fields of an alert and its level that an export reads; ``id`` is the level's."""
 
     sku: str
     product: str
@@ -109,7 +109,7 @@ _EXPORTED: Final = (
     *("level__reorder_quantity", "level__max_stock_level", "level__min_stock_level"),
     *("opened_at", "acknowledged_by", "snoozed_until"),
 )
-"""The fields of ``_ExportedAlert``."""
+"""The field paths that ``_ExportedAlert`` is read from, in its order."""
 
 
 class AlertList(ConsoleList):

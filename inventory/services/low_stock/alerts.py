@@ -320,7 +320,7 @@ class Outlook:
 
 
 class Watched(planning.Settings, Protocol):
-    """What of a level its outlook needs."""
+    """The fields of a level that its outlook is computed from."""
 
     @property
     def id(self) -> UUID: ...

@@ -300,7 +300,7 @@ def _apply(
 
 
 def _order(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> Iterable[int]:
-    """The order in which lines are applied, as indexes; that of the request if each is of another level."""
+    """The indexes of the lines in the order in which to apply them: the request's if no two lines share a level."""
     ids = [place.level_id for place in places]
     if len(set(ids)) == len(ids):
         return range(len(ids))

@@ -55,7 +55,7 @@ _GIVE_BACK_AND_RETURN: Final = (
 )
 """The same, returning what ``level_events.publish_changes`` reads."""
 
-# Sets in the list of columns are read row by row; PostgreSQL would keep those of FROM as tables first.
+# In the SELECT list, unnest returns row by row; of an unnest in FROM, PostgreSQL would store all rows first.
 _INSERT_MOVEMENTS: Final = """
 INSERT INTO inventory_movement (created_at, id, level_id, type, quantity, quantity_before, quantity_after, reason,
     reference_type, reference, cost_per_unit, actor, adjustment_id, store)

@@ -7,5 +7,5 @@ from audit.webhooks import schedule
 
 @pytest.fixture
 def _first_delay_of_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again only after minutes: a test that looks at what a first attempt left may take longer than seconds."""
+    """Repeat a first attempt after five minutes: five seconds could be over before a test looks at what it left."""
     monkeypatch.setattr(schedule, "DELAYS", (schedule.DELAYS[1], *schedule.DELAYS[1:]))

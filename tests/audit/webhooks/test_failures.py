@@ -46,7 +46,7 @@ def test_each_failure_is_recorded_and_tried_again_after_the_first_delay() -> Non
         delivery = WebhookDelivery.objects.get(subscription=webhook)
         (attempt,) = attempts_of(webhook)
         wait = delivery.due_at - attempt.at - timedelta(milliseconds=attempt.milliseconds)
-        assert 0.89 < wait / schedule.DELAYS[0] < 1.2, path  # The delay's tenth, and what writing it down took.
+        assert 0.89 < wait / schedule.DELAYS[0] < 1.2, path  # Jitter is a tenth; recording the attempt takes time.
         assert (delivery.state, delivery.attempts) == ("WAITING", 1)
     assert {request.path for request in receiver.requests} == {*FAILURES, "/large"}
     assert {request.id for request in receiver.requests} == {event_id}

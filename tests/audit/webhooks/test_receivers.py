@@ -58,7 +58,7 @@ def post(port: int, headers: dict[str, str], body: bytes) -> int:
 
 
 def sent_to(port: int, at: datetime, signed: bytes, body: bytes, signer: Signer) -> int:
-    """Send a body with the signatures of another, and return the status of the answer."""
+    """Send a body with the signatures of the body ``signed``, and return the status of the answer."""
     headers = {
         "webhook-id": "ev-1",
         "webhook-timestamp": str(int(at.timestamp())),

@@ -1,4 +1,4 @@
-"""Takes the pictures, each as the group that its page is for."""
+"""Takes the pictures, each as a user of the group that its page is for."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Steps on a page of the console: what a picture shows is reached as a person would reach it."""
+"""Steps that lead to what a picture shows: clicks and keys on the console's pages, as a person would use them."""
 
 import contextlib
 import re
@@ -38,11 +38,11 @@ def follow(page: Page, entry: str) -> None:
 
 
 def stay(page: Page) -> None:
-    """The page as its entry opens it."""
+    """No steps: the page as the entry of the sidebar opens it."""
 
 
 def then(*steps: Steps) -> Steps:
-    """One after the other."""
+    """Take these steps one after the other."""
 
     def take(page: Page) -> None:
         for step in steps:

@@ -44,7 +44,7 @@ def _unsupported_media_type(stage: Stage) -> Asked:
 
 def _throttled(stage: Stage) -> Asked:
     stage.patch.setattr(settings, "THROTTLE_REQUESTS_PER_MINUTE", 1)
-    stage.patch.setattr(throttling._requests, "_ends_at", time.time() + 59)  # Counts begin anew with each minute.
+    stage.patch.setattr(throttling._requests, "_ends_at", time.time() + 59)  # Each minute counts from 0 again.
     for _ in range(3):
         stage.api.post("check-availability", {"items": [item(1)]})
     return Asked(_BODY)
