@@ -1,7 +1,7 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 import inventory.place_keys
+from audit.db.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,7 @@
 import django.db.models.deletion
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from audit.db.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from audit.db.indexes import AddIndexConcurrently
 
 _AT_ONCE = 1000
 _FULL = "coalesce(max_stock_level::bigint, reorder_point::bigint + coalesce(reorder_quantity, 0))"

@@ -1,7 +1,8 @@
 import time
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from audit.db.indexes import AddIndexConcurrently
 
 _AT_ONCE = 1000
 _WAIT_SECONDS = 0.1

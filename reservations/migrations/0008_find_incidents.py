@@ -1,7 +1,8 @@
 from django.contrib.postgres.indexes import OpClass
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.models.functions import Cast, Reverse
+
+from audit.db.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

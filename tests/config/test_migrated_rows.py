@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import IntegrityError, connection
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from audit.models import StaffAccess
@@ -105,3 +106,29 @@ def test_alerts_are_given_the_warehouses_of_their_levels() -> None:
     LowStockAlert.objects.update(level_warehouse=None)
     ALERTS.fill_warehouses(apps, connection.schema_editor())
     assert list(rows.all()) == expected
+
+
+def alert_indexes() -> list[tuple[str, bool]]:
+    """The definition of each index of alerts, and whether it is used."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index"
+            " WHERE indrelid = 'inventory_lowstockalert'::regclass ORDER BY 1"
+        )
+        found: list[tuple[str, bool]] = cursor.fetchall()
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migration_that_failed_half_way_makes_its_indexes_when_it_is_run_again() -> None:
+    before = alert_indexes()
+    for _ in range(2):
+        LowStockAlert.objects.create(level=make_level(1), severity="LOW", available=1, opened_at=timezone.now())
+    run("DROP INDEX CONCURRENTLY alert_open_in_warehouse")
+    with pytest.raises(IntegrityError):
+        run("CREATE UNIQUE INDEX CONCURRENTLY alert_open_in_warehouse ON inventory_lowstockalert (severity)")
+    assert alert_indexes() != before, "the index of the failed statement is there"
+    state = MigrationLoader(connection).project_state(("inventory", "0035_alerts_have_warehouses"))
+    with connection.schema_editor(atomic=False) as editor:
+        ALERTS.Migration("0036_find_alerts_of_a_warehouse", "inventory").apply(state, editor)
+    assert alert_indexes() == before
