@@ -25,6 +25,7 @@ from reservations.services.holds.selecting import Selector
 from reservations.tasks import archive as archive_task
 from tests.archives import archived_rows, files, let_days_pass
 from tests.books import assert_books_balance
+from tests.conftest import Api, body_of
 from tests.factories import ACTOR, hold, make_due, make_level, receive, recorded
 from tests.reservations.archives import archive, enter_without_deleting
 
@@ -285,3 +286,22 @@ def test_a_file_takes_the_same_statements_however_many_rows(settings: LazySettin
         return len(queries)
 
     assert statements(1) == statements(5)
+
+
+def test_a_page_leaves_out_what_is_archived_while_it_is_read(api: Api) -> None:
+    level = make_level(10)
+    sold(level, "order-old")
+    let_days_pass(400)
+    kept = hold((level, 1))
+    found: list[str] = []
+
+    def archiving_before(execute: Any, sql: str, *arguments: Any) -> Any:
+        if "WITH held" in sql and not found:
+            found.append(sql)
+            archive()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(archiving_before):
+        page = api.get("/api/v1/inventory/reservations?storeId=main")
+    assert (len(found), page.status_code) == (1, 200)
+    assert [item["reservationId"] for item in body_of(page)["items"]] == [kept.public_id]

@@ -259,7 +259,7 @@ def _page(actor: Actor, query: contract.ReservationsQuery) -> contract.Reservati
         page, following = BY_MOMENT.page(updates, query, lambda update: update)
         ids = [id_ for _, id_ in page]
     read, now = snapshots.read(ids)
-    items = [answers.read(read[id_], now) for id_ in ids]
+    items = [answers.read(read[id_], now) for id_ in ids if id_ in read]  # Others were archived in between.
     return contract.ReservationPageOut(items=items, next=following)
 
 
