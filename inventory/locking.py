@@ -259,13 +259,13 @@ def lock_named_levels(
     its hash in Python.
     """
     product_ids, codes = zip(*names, strict=True)
-    with LOCK_WAIT.time(), connection.cursor() as of_levels, connection.cursor() as of_places:
-        of_levels.execute(_LOCK_NAMED, [columns.uuids(product_ids), columns.texts(codes)])
-        # What all levels of a warehouse have in common, in the same round trip. Read after the levels, so that no
-        # warehouse of theirs is missing.
+    with LOCK_WAIT.time(), connection.cursor() as of_places, connection.cursor() as of_levels:
+        # What all levels of a warehouse have in common, in the same round trip. Read before the levels, which are
+        # locked last.
         of_places.execute(_PLACES[settings.LEVEL_EVENTS], [columns.texts(set(codes))])
-        rows = of_levels.fetchall()
+        of_levels.execute(_LOCK_NAMED, [columns.uuids(product_ids), columns.texts(codes)])
         places = {code: _Place(*row) for code, *row in of_places.fetchall()}
+        rows = [row for row in of_levels.fetchall() if row[12] in places]  # A warehouse may have been made in between.
     levels = _locked(rows, with_facts=False)
     named = {}
     for row, (level_id, counters) in zip(rows, levels.by_id.items(), strict=True):

@@ -17,11 +17,13 @@ from audit import hidden
 from audit.actors import Actor
 from audit.errors import DomainError
 from audit.hidden import rows_for
+from inventory import locking
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services.stock import adjusted_levels
 from inventory.services.stock.adjusted_levels import lock_at_once, resolve
 from inventory.services.stock.adjustments import Adjustment
+from inventory.transactions import LockedElsewhere
 from tests.factories import (
     ACTOR,
     counters,
@@ -185,3 +187,13 @@ def test_a_level_that_was_made_meanwhile_is_locked_by_the_next_attempt(monkeypat
     adjust(line(level, 1))
     assert counters(level) == (11, 0)
     assert len(seen) == 2
+
+
+def test_a_level_in_a_warehouse_that_was_made_meanwhile_is_left_to_the_next_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    level = make_level(10)
+    unknown = {is_with: f"{sql} AND false" for is_with, sql in locking._PLACES.items()}
+    monkeypatch.setattr(locking, "_PLACES", unknown)
+    with pytest.raises(LockedElsewhere):
+        lock_at_once(ACTOR, [line(level, 1)])
