@@ -24,17 +24,22 @@ def main() -> None:
     django.setup()
     from django.db import connection  # noqa: PLC0415 - needs the settings
     from django.test import Client  # noqa: PLC0415
-    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
     path, authorization = sys.argv[1:]
     client = Client(headers={"Authorization": authorization, "Host": "127.0.0.1"})
-    with CaptureQueriesContext(connection) as asked:
+    asked: list[tuple[Any, Any]] = []
+
+    def note(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
+        asked.append((sql, parameters))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(note):
         answer = client.get(path)
     explained = []
     with connection.cursor() as cursor:
-        for query in asked.captured_queries:
-            if query["sql"].lstrip().startswith(("SELECT", "WITH")):
-                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
+        for sql, parameters in asked:
+            if sql.lstrip().startswith(("SELECT", "WITH")):
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
                 explained.append(cursor.fetchone()[0][0])
     explained.sort(key=lambda plan: -plan["Execution Time"])
     plans = [top_nodes(plan["Plan"]) for plan in explained[:_STATEMENTS]]
