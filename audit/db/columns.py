@@ -150,10 +150,7 @@ def documents(values: Iterable[bytes]) -> TextArray:
 
     PostgreSQL would parse a ``jsonb[]`` as a whole, and free no memory before the last document is parsed.
     """
-    elements: list[bytes] = []
-    for value in values:
-        elements += (_LENGTH(len(value)), value)
-    return TextArray(_counted(TextArray, len(elements) // 2, b"".join(elements)))
+    return TextArray(_array(TextArray, [_bytes(v) for v in values]))
 
 
 def _bytes(value: bytes) -> bytes:

@@ -47,9 +47,10 @@ WHERE subscription_id = %s AND state = 'WAITING' AND due_at > statement_timestam
 _LOG: Final = """
 INSERT INTO audit_webhookattempt (id, at, subscription_id, event_id, type, key, cursor, number, url, request, bytes,
     status, answer, milliseconds, is_delivered)
-SELECT id, at, %s, event_id, type, key, cursor, number, url, request, bytes, status, answer, milliseconds, is_delivered
+SELECT id, at, %s, event_id, type, key, cursor, number, url, request::jsonb, bytes, status, answer, milliseconds,
+    is_delivered
 FROM unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
-    %s::jsonb[], %s::int[], %s::int[], %s::text[], %s::int[], %s::boolean[])
+    %s::text[], %s::int[], %s::int[], %s::text[], %s::int[], %s::boolean[])
 AS t (id, at, event_id, type, key, cursor, number, url, request, bytes, status, answer, milliseconds, is_delivered)
 """
 

@@ -61,8 +61,9 @@ SELECT order_id, kind, stores, reason FROM reservations_ordernote WHERE order_id
 """
 _INSERT_RECEIVED: Final = """
 INSERT INTO reservations_receivedevent (id, client_id, source, event_id, type, subject, result, outcome, received_at)
-SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::jsonb[]) AS t
+SELECT id, client_id, source, event_id, type, subject, result, outcome::jsonb, %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+AS t (id, client_id, source, event_id, type, subject, result, outcome)
 """
 _INSERT_NOTES: Final = """
 INSERT INTO reservations_ordernote (id, order_id, kind, stores, reason, noted_at)
