@@ -28,10 +28,10 @@ def require_warehouse(actor: Actor, code: str | None, pointer: str = "?warehouse
 
 def warehouse_id(actor: Actor, code: str, pointer: str = "?warehouseId") -> UUID:
     """The id of a warehouse. Raises as ``require_warehouse`` does."""
-    found = Warehouse.objects.visible_to(actor).filter(code=code).values_list("pk", flat=True)[:1]
-    for key in found:
-        return key
-    raise UnknownWarehouse.at(pointer, f"There is no warehouse {code}.")
+    found = Warehouse.objects.visible_to(actor).filter(code=code).values_list("pk", flat=True).first()
+    if found is None:
+        raise UnknownWarehouse.at(pointer, f"There is no warehouse {code}.")
+    return found
 
 
 def require_existing_warehouse(code: str | None, pointer: str) -> None:
