@@ -30,7 +30,16 @@ from audit.models import BY_HAND, ApiClient, AuditEntry, IdempotencyKey, OutboxE
 from audit.texts import without_refused
 
 _EXPORTED: Final = (
-    *("id", "at", "action", "actor", "client_id", "source", "request_id", "store", "subject_id", "changes"),
+    "id",
+    "at",
+    "action",
+    "actor",
+    "client_id",
+    "source",
+    "request_id",
+    "store",
+    "subject_id",
+    "changes",
 )
 _STATUS: Final = re.compile("[1-5][0-9]{2}")
 _CLOCKS: Final = timedelta(hours=1)

@@ -44,7 +44,7 @@ _LOCK_SELLABLE: Final = _LOCK_AND_LOOK.format(facts="")
 _LOCK_WITH_FACTS: Final = _LOCK_AND_LOOK.format(
     facts=f", product.id, product.parent_id, warehouse.code, {_STORES.format(warehouse='locked.warehouse_id')}"
 )
-_PLACES: Final = {
+_WAREHOUSES: Final = {
     # By whether the facts for events are read.
     is_with: f"""
 SELECT warehouse.code, warehouse.id, warehouse.is_active, {WAREHOUSE_MAY_SELL},
@@ -142,10 +142,10 @@ class NamedLevel(NamedTuple):
     is_open: bool
 
 
-class _Place(NamedTuple):
+class _WarehouseFacts(NamedTuple):
     """What ``lock_named_levels`` reads of a warehouse. ``stores`` are those of ``LevelFacts``."""
 
-    warehouse_id: UUID
+    id: UUID
     is_open: bool
     may_sell: bool
     stores: list[str]
@@ -259,22 +259,22 @@ def lock_named_levels(
     its hash in Python.
     """
     product_ids, codes = zip(*names, strict=True)
-    with LOCK_WAIT.time(), connection.cursor() as of_places, connection.cursor() as of_levels:
+    with LOCK_WAIT.time(), connection.cursor() as of_warehouses, connection.cursor() as of_levels:
         # What all levels of a warehouse have in common, in the same round trip. Read before the levels, which are
         # locked last.
-        of_places.execute(_PLACES[settings.LEVEL_EVENTS], [columns.texts(set(codes))])
+        of_warehouses.execute(_WAREHOUSES[settings.LEVEL_EVENTS], [columns.texts(set(codes))])
         of_levels.execute(_LOCK_NAMED, [columns.uuids(product_ids), columns.texts(codes)])
-        places = {code: _Place(*row) for code, *row in of_places.fetchall()}
-        rows = [row for row in of_levels.fetchall() if row[12] in places]  # A warehouse may have been made in between.
+        warehouses = {code: _WarehouseFacts(*row) for code, *row in of_warehouses.fetchall()}
+        rows = [row for row in of_levels.fetchall() if row[12] in warehouses]  # One may have been made in between.
     levels = _locked(rows, with_facts=False)
     named = {}
     for row, (level_id, counters) in zip(rows, levels.by_id.items(), strict=True):
         may_be_sold, product_id, parent_id, code = row[9:]
-        place = places[code]
+        warehouse = warehouses[code]
         if settings.LEVEL_EVENTS:
-            may_be_sold = may_be_sold and place.may_sell
-            counters.facts = LevelFacts(may_be_sold, product_id, parent_id, code, place.stores)
-        named[product_id.int, code] = NamedLevel(level_id, parent_id, place.warehouse_id, place.is_open)
+            may_be_sold = may_be_sold and warehouse.may_sell
+            counters.facts = LevelFacts(may_be_sold, product_id, parent_id, code, warehouse.stores)
+        named[product_id.int, code] = NamedLevel(level_id, parent_id, warehouse.id, warehouse.is_open)
     return named, levels
 
 

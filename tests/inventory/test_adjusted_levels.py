@@ -193,7 +193,7 @@ def test_a_level_in_a_warehouse_that_was_made_meanwhile_is_left_to_the_next_atte
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     level = make_level(10)
-    unknown = {is_with: f"{sql} AND false" for is_with, sql in locking._PLACES.items()}
-    monkeypatch.setattr(locking, "_PLACES", unknown)
+    unknown = {is_with: f"{sql} AND false" for is_with, sql in locking._WAREHOUSES.items()}
+    monkeypatch.setattr(locking, "_WAREHOUSES", unknown)
     with pytest.raises(LockedElsewhere):
         lock_at_once(ACTOR, [line(level, 1)])

@@ -120,7 +120,7 @@ def test_random_requests_are_refused_exactly_as_the_database_would_have_it(seed:
             outcome = reserve(request)
         if short is not None:
             (slow,) = place_holds([request])
-            assert _told(outcome) == _told(slow)
+            assert _answer_of(outcome) == _answer_of(slow)
             if isinstance(outcome, InsufficientStock) and not waits_for_locks(statements):
                 at_once[request.claim is not None, request.order_id is not None] += 1
         if isinstance(outcome, PlacedHold):
@@ -133,6 +133,6 @@ def test_random_requests_are_refused_exactly_as_the_database_would_have_it(seed:
     assert_books_balance()
 
 
-def _told(outcome: Any) -> Any:
+def _answer_of(outcome: Any) -> Any:
     """What a client gets for an outcome that isn't a new hold."""
     return outcome if isinstance(outcome, StoredAnswer) else (type(outcome), outcome.detail, outcome.faults)
